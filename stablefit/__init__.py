@@ -1,0 +1,1 @@
+"""Stable few-sample fine-tuning of pre-trained encoders in JAX, over many seeds."""
