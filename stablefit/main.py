@@ -1,0 +1,81 @@
+"""The main job: fine-tune one setting over its seeds.
+
+python -m stablefit.main --config=configs/rte_reinit4.py --config.data_dir=DIR --config.seeds=0,1,2 --workdir=DIR
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stablefit.errors import InputError
+
+USAGE = """\
+usage: python -m stablefit.main --config=FILE[:runlocal] [--config.FIELD=VALUE ...] [--workdir=DIR] [--quiet]
+
+Fine-tunes one setting over its seeds and prints one row a seed, then their statistics.
+
+  --config=FILE           a config, such as configs/rte_reinit4.py; FILE:runlocal shrinks it for a laptop
+  --config.FIELD=VALUE    another value for a field; configs/base.py lists every field with its meaning
+                          --config.model=DIR | HUB_ID | package:NAME    --config.data_dir=DIR
+                          --config.seeds=0,1,2                          --config.learning_rate=5e-5
+  --workdir=DIR           where results go; default runs/CONFIG. An unfinished run in it goes on where it was,
+                          a run of another config in it is refused.
+  --quiet                 no progress display
+  --plan                  say what would be done, and stop
+  --help                  this text
+
+A config is a Python program: run only those you trust.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job and returns the exit code: 0 done, 2 bad input, 128 + N ended by signal N."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or "--help" in argv or "-h" in argv:
+        print(USAGE, end="")
+        return 0
+    try:
+        return _run(argv)
+    except InputError as error:
+        print(f"stablefit: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _run(argv: Sequence[str]) -> int:
+    from stablefit.flags import parse
+
+    flags = parse(argv)
+    # Only now what takes seconds to import; --help and a mistyped field are answered at once.
+    from stablefit.training import host, settings
+
+    config = settings.read(flags.config)
+    host.prepare()
+    from stablefit.training import job as jobs
+    from stablefit.training import loop, plan, rundir
+
+    job = jobs.load(config)
+    print(plan.announcement(job), end="\n\n", flush=True)
+    if flags.plan:
+        return 0
+    workdir = Path(flags.workdir or Path("runs") / flags.name)
+    directory = rundir.RunDirectory(workdir, config)
+    rundir.write_whole(workdir / "parameters.txt", plan.parameter_table(job))
+    try:
+        rows = loop.run(job, directory, quiet=flags.quiet)
+    except loop.Interrupted as stop:
+        print(
+            f"stablefit: interrupted; all is saved in {workdir}, the same command goes on from there", file=sys.stderr
+        )
+        return 128 + stop.signum
+    print(plan.result_table(rows, job.task.selection_metric, job.task.report_metric))
+    print(f"\nresults in {workdir}")
+    return 0
+
+
+if __name__ == "__main__":
+    # Hard exit: nothing is left to do, and the teardown of native threads takes a second.
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

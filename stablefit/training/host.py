@@ -1,0 +1,33 @@
+"""What the process sets before JAX starts: how memory is returned, where compiled programs are kept."""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+CACHE_BYTES = 2 << 30
+
+# glibc's names for mallopt, from malloc.h.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
+_KEEP_FREED_MEMORY = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 1 << 28}
+
+
+def prepare() -> None:
+    """Keeps freed memory in the process, and compiled programs in the user's cache directory.
+
+    A step on a CPU allocates its temporaries anew each time; glibc gives them back to the kernel, which hands them out
+    again page by page. Keeping them saves about a seventh of the step and changes no number.
+    `STABLEFIT_CACHE` names another cache directory; empty turns the cache off.
+    """
+    if sys.platform == "linux" and os.confstr("CS_GNU_LIBC_VERSION"):
+        libc = ctypes.CDLL(None)
+        for option, value in _KEEP_FREED_MEMORY.items():
+            libc.mallopt(option, value)
+    default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "stablefit" / "programs"
+    cache = os.environ.get("STABLEFIT_CACHE", str(default))
+    import jax
+
+    if cache:
+        jax.config.update("jax_compilation_cache_dir", cache)
+        jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)

@@ -1,0 +1,276 @@
+"""A run from the host's side: pieces of segments, evaluations, the best parameters, what is saved when.
+
+Python sees a run only between pieces. A piece is as many steps as take about a second, so that the display moves and a
+signal is answered soon; the compiled program and the bits are the same for every piece length.
+"""
+
+import dataclasses
+import itertools
+import math
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from stablefit.data import batches
+from stablefit.paths import Tree, key_for
+from stablefit.training import checkpoints, metrics
+from stablefit.training.cohort import Cohort
+from stablefit.training.job import Job
+from stablefit.training.progress import Progress
+from stablefit.training.rundir import MetricsFile, RunDirectory, save_predictions, tensorboard_writer
+from stablefit.training.steps import TrainState
+
+PIECE_SECONDS = 1.0
+
+
+class Interrupted(Exception):
+    """A signal ended the run; everything done is saved."""
+
+    def __init__(self, signum: int):
+        self.signum = signum
+
+
+class Signals:
+    """Notes SIGINT and SIGTERM for the loop to act on; a second one acts at once, as if it were not noted."""
+
+    def __init__(self):
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Signals":
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            self._before[signum] = signal.signal(signum, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _note(self, signum: int, _: object) -> None:
+        self.received = signum
+        self.__exit__()
+
+
+@dataclasses.dataclass
+class Member:
+    """What the host knows of one seed; saved beside its arrays."""
+
+    seed: int
+    best_score: float = -math.inf
+    best_step: int = 0
+    best_validation: dict[str, float] = dataclasses.field(default_factory=dict)
+    evaluated: int = 0  # the step of the last evaluation
+    seconds: float = 0.0
+    diverged: bool = False
+
+
+def run(job: Job, directory: RunDirectory, quiet: bool = False) -> list[dict[str, Any]]:
+    """Trains every seed that the directory does not hold yet, and returns the rows of all, in the order of the config.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
+    """
+    finished = directory.results()
+    todo = [seed for seed in job.settings.seeds if seed not in finished]
+    size = job.cohort_size(len(todo)) if todo else 1
+    groups = [todo[i : i + size] for i in range(0, len(todo), size)]
+    progress = Progress(job.total_steps * len(todo), quiet=quiet)
+    cohorts: dict[int, Cohort] = {}
+    try:
+        with Signals() as signals:
+            for group in groups:
+                cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
+                for row in _CohortRun(job, cohort, group, directory, progress, signals).finish():
+                    directory.finish(row)
+    finally:
+        progress.close()
+    rows = directory.results()
+    return [rows[seed] for seed in job.settings.seeds]
+
+
+class _CohortRun:
+    """The members of one cohort from their first step, or their last save, to their rows."""
+
+    def __init__(self, job, cohort, seeds, directory, progress, signals):
+        self.job: Job = job
+        self.cohort: Cohort = cohort
+        self.directory: RunDirectory = directory
+        self.progress: Progress = progress
+        self.signals: Signals = signals
+        self.streams = [job.settings.stream_seeds(seed) for seed in seeds]
+        self.traced = cohort.traced()
+        self.data = {name: cohort.put(batch) for name, batch in job.data.items()}
+        self.noise_keys = cohort.put(_keys([s.noise for s in self.streams], "noise"), "member")
+        self.state, self.best, self.step, self.members = self._start(seeds)
+        self.files = [MetricsFile(directory.seed(m.seed), self.step) for m in self.members]
+        self.boards = [tensorboard_writer(directory.seed(m.seed)) for m in self.members if job.values["tensorboard"]]
+        self.saved_at = time.monotonic()
+        progress.done += self.step * len(seeds)
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Trains to the end, evaluates on the test set, and returns the rows."""
+        orders = [
+            batches.schedule(self.job.n("train"), self.job.spec.batch_size, self.job.total_steps, s.data)
+            for s in self.streams
+        ]
+        marks = [0, *self.job.evaluation_steps]
+        longest = max(end - begin for begin, end in itertools.pairwise(marks))
+        for begin, end in itertools.pairwise(marks):
+            if end > self.members[0].evaluated:  # a save may lie between a segment's last step and its evaluation
+                segment = [np.stack([_padded(order[part][begin:end], longest) for order in orders]) for part in (0, 1)]
+                self._train(begin, end, *(self.cohort.put(x, "member", None, "data") for x in segment))
+                self._evaluate()
+        return self._rows()
+
+    def _train(self, begin: int, end: int, indices: jax.Array, weights: jax.Array) -> None:
+        for start, stop in _pieces(self.step - begin, end - begin):
+            clock = time.monotonic()
+            self.state, records = self.cohort.train(
+                self.state, self.data["train"], indices, weights, self.noise_keys, start, stop, self.traced
+            )
+            records = {name: np.asarray(values) for name, values in records.items()}
+            seconds = time.monotonic() - clock
+            for i, member in enumerate(self.members):
+                member.seconds += seconds / len(self.members)
+                member.diverged |= not np.isfinite(records["loss"][i, start:stop]).all()
+                rows = [
+                    {"step": begin + s + 1, **{name: float(values[i, s]) for name, values in records.items()}}
+                    for s in range(start, stop)
+                ]
+                self._log(i, rows)
+            self.step = begin + stop
+            self._show(stop - start, float(records["loss"][:, start:stop].mean()))
+            if self.signals.received is not None:
+                self._save()
+                raise Interrupted(self.signals.received)
+
+    def _evaluate(self) -> None:
+        scores, _ = self._score(self.state.params, "validation")
+        name = self.job.task.selection_metric
+        improved = np.array([s[name] > m.best_score for s, m in zip(scores, self.members, strict=True)])
+        for i, (member, score) in enumerate(zip(self.members, scores, strict=True)):
+            member.evaluated = self.step
+            if improved[i]:
+                member.best_score, member.best_step, member.best_validation = score[name], self.step, score
+            self._log(i, [{"step": self.step, "split": "validation", **score}])
+            self.progress.line(
+                f"seed {member.seed}  step {self.step}/{self.job.total_steps}  validation {name} {score[name]:.4f}"
+                f"  loss {score['loss']:.4f}" + ("  best so far" if improved[i] else "")
+            )
+        if improved.any():
+            self.best = self.cohort.keep_better(self.best, self.state.params, self.cohort.put(improved, "member"))
+        overdue = time.monotonic() - self.saved_at > 60 * self.job.values["checkpoint_minutes"]
+        if overdue and self.step < self.job.total_steps:
+            self._save()
+
+    def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], np.ndarray]:
+        labels = np.asarray(self.job.data[split].labels)
+        logits = self.cohort.predict(params, self.data[split], len(labels))
+        return [metrics.compute(self.job.task.kind, one, labels) for one in logits], logits
+
+    def _rows(self) -> list[dict[str, Any]]:
+        last, last_logits = self._score(self.state.params, "test")
+        same = all(member.best_step == self.step for member in self.members)
+        best, best_logits = (last, last_logits) if same else self._score(self.best, "test")
+        _, validation_logits = self._score(self.best, "validation")
+        rows = []
+        for i, member in enumerate(self.members):
+            folder = self.directory.seed(member.seed)
+            predictions = {
+                "validation": validation_logits[i],
+                "validation_labels": np.asarray(self.job.data["validation"].labels),
+                "test_best": best_logits[i],
+                "test_last": last_logits[i],
+                "test_labels": np.asarray(self.job.data["test"].labels),
+            }
+            save_predictions(folder, predictions)
+            if self.job.values["keep"] != "none":
+                checkpoints.save_params(folder / "best", _member(self.best, i))
+            if self.job.values["keep"] == "best_and_last":
+                checkpoints.save_params(folder / "last", _member(self.state.params, i))
+            rows.append(self._row(member, best[i], last[i]))
+        return rows
+
+    def _row(self, member: Member, best: dict[str, float], last: dict[str, float]) -> dict[str, Any]:
+        name = self.job.task.report_metric
+        majority = metrics.majority_score(name, np.asarray(self.job.data["test"].labels))
+        return {
+            "seed": member.seed,
+            "fingerprint": self.job.settings.fingerprint,
+            "steps": self.step,
+            "best_step": member.best_step,
+            "validation": member.best_validation,
+            "test_best": best,
+            "test_last": last,
+            "majority": majority,
+            "failed": bool(member.diverged or metrics.is_failed(best[name], majority)),
+            "diverged": member.diverged,
+            "seconds": round(member.seconds, 2),
+            "layout": {"members": self.cohort.members, "mesh": dict(self.cohort.mesh.shape)},
+            **self.job.provenance,
+        }
+
+    def _start(self, seeds: list[int]) -> tuple[TrainState, Tree, int, list[Member]]:
+        """Fresh members, or the newest save that all of them have."""
+        keys = self.cohort.put(_keys([s.init for s in self.streams], "init"), "member")
+        state = self.cohort.init(keys, self.cohort.put(self.job.pretrained), self.traced)
+        best = jax.tree.map(lambda x: x.copy(), state.params)
+        folders = [self.directory.seed(seed) / "state" for seed in seeds]
+        common = set.intersection(*(set(checkpoints.saved_steps(folder)) for folder in folders))
+        if not common:
+            return state, best, 0, [Member(seed) for seed in seeds]
+        step = max(common)
+        like = _member((state, best), 0)
+        saved = [checkpoints.restore_state(folder, step, like) for folder in folders]
+        stacked = jax.tree.map(lambda *xs: np.stack([np.asarray(x) for x in xs]), *(arrays for arrays, _ in saved))
+        state, best = self.cohort.put(stacked, "member")
+        return state, best, step, [Member(**record) for _, record in saved]
+
+    def _save(self) -> None:
+        for i, member in enumerate(self.members):
+            folder = self.directory.seed(member.seed) / "state"
+            checkpoints.save_state(folder, self.step, _member((self.state, self.best), i), dataclasses.asdict(member))
+        self.saved_at = time.monotonic()
+
+    def _show(self, steps: int, loss: float) -> None:
+        first, name = self.members[0], self.job.task.selection_metric
+        seeds = f"seed {first.seed}" if len(self.members) == 1 else f"seeds {first.seed}..{self.members[-1].seed}"
+        score = f"best {name} {first.best_score:.4f}" if first.best_validation else ""
+        where = f"{seeds} step {self.step}/{self.job.total_steps}"
+        self.progress.advance(steps * len(self.members), where, loss, score)
+
+    def _log(self, i: int, rows: list[dict[str, Any]]) -> None:
+        self.files[i].add(rows)
+        for board in self.boards[i : i + 1]:
+            for row in rows:
+                prefix = row.get("split", "train")
+                for name in row.keys() - {"step", "split"}:
+                    board.add_scalar(f"{prefix}/{name}", row[name], row["step"])
+
+
+def _pieces(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Splits start..end so that each piece takes about a second; the first is one step, to learn how long one takes."""
+    count = 1
+    while start < end:
+        stop = min(end, start + count)
+        clock = time.monotonic()
+        yield start, stop
+        seconds = (time.monotonic() - clock) / (stop - start)
+        count = max(1, int(PIECE_SECONDS / max(seconds, 1e-6)))
+        start = stop
+
+
+def _padded(rows: np.ndarray, length: int) -> np.ndarray:
+    return np.concatenate([rows, np.zeros((length - len(rows), *rows.shape[1:]), rows.dtype)])
+
+
+def _member(tree: Tree, i: int) -> Tree:
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+def _keys(seeds: list[int], stream: str) -> jax.Array:
+    return jax.numpy.stack([key_for(jax.random.key(seed), stream) for seed in seeds])

@@ -1,0 +1,71 @@
+"""The whole optax chain of a run in one expression."""
+
+from typing import Any
+
+import optax
+
+from stablefit import methods
+from stablefit.paths import Tree
+from stablefit.training.settings import Hypers, Spec
+
+SCHEDULES = {"linear": methods.warmup_linear, "bert": methods.bert_schedule}
+HEAD = ("head/.*",)  # has no pre-trained values to decay to
+
+
+def make_optimizer(spec: Spec, hypers: Hypers, params: Tree, total_steps: int) -> optax.GradientTransformation:
+    """Clipping, Adam, the decays, the learning rates of layers and paths, the schedule: in that order.
+
+    The order matters. The global norm is clipped over all parameters, before anything splits them. What multiplies
+    learning rates comes after Adam, which would undo it. The decays come before those multipliers, so they are scaled
+    by the scheduled rate and by the layer's factor, as with the parameter groups of torch.
+
+    Args:
+        spec, hypers: the settings; a hyper-parameter at its identity leaves its part out.
+        params: the tree to be trained, for names and depths only.
+        total_steps: T, the length of the schedule.
+    """
+    anchored = methods.anchor_weights(
+        params,
+        exclude=() if spec.init_decay_everywhere else HEAD,
+        fresh=None if spec.init_decay_everywhere else reinit_mask(spec, params),
+    )
+    schedule = SCHEDULES[spec.schedule](
+        hypers.learning_rate, total_steps=total_steps, warmup_steps=int(hypers.warmup_ratio * total_steps)
+    )
+    return methods.selective_projection_decay(
+        optax.chain(
+            methods.clip_by_global_norm(hypers.clip_norm),
+            methods.clip_by_component_norm(hypers.component_clip_norm),
+            methods.add_decay_to_init(hypers.init_decay_coupled, weights=anchored),
+            methods.scale_by_adam(
+                hypers.b1,
+                hypers.b2,
+                hypers.eps,
+                bias_correction=(hypers.correct_first, hypers.correct_second),
+                eps_hat=spec.eps_hat,
+            ),
+            methods.add_weight_decay(hypers.weight_decay),
+            methods.add_decay_to_init(hypers.init_decay, weights=anchored),
+            methods.scale_by_layer_decay(hypers.layer_decay, convention=spec.layer_decay_convention),
+            methods.scale_by_path(spec.lr_multipliers),
+            optax.scale_by_learning_rate(schedule),
+            methods.pull_to_init(hypers.init_decay_unscaled, weights=anchored),
+        ),
+        hypers.projection_decay,
+        weights=anchored,
+    )
+
+
+def reinit_mask(spec: Spec, params: Tree) -> Tree:
+    """Which leaves start anew: a tree of booleans."""
+    return methods.reinit_mask(params, **reinit_arguments(spec))
+
+
+def reinit_arguments(spec: Spec) -> dict[str, Any]:
+    """The part of the settings that `methods.reinit` takes."""
+    return {
+        "layers": spec.reinit_layers,
+        "indices": spec.reinit_blocks,
+        "patterns": spec.reinit_patterns,
+        "pooler": True if spec.reinit_pooler else None,
+    }

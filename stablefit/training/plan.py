@@ -1,0 +1,142 @@
+"""What a run says before it starts, and the table at its end; plain text."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+
+from stablefit import methods
+from stablefit.paths import depths, map_named, names
+from stablefit.training.cohort import make_mesh
+from stablefit.training.job import Job
+from stablefit.training.optimizer import reinit_mask
+from stablefit.training.settings import IDENTITY
+
+
+def announcement(job: Job) -> str:
+    """What the run will do: model, task, sizes, steps, methods, parameter groups."""
+    spec, task = job.spec, job.task
+    size = job.encoder
+    count = sum(leaf.size for leaf in jax.tree.leaves(job.shapes))
+    width = job.data["train"].tokens.shape[1]
+    cut = ", ".join(f"{n} {name}" for name, n in job.truncated.items() if n)
+    warmup = int(job.hypers.warmup_ratio * job.total_steps)
+    mesh = make_mesh(job.cohort_size(len(job.settings.seeds)), spec.batch_size).shape
+    every = job.evaluation_steps[0]
+    lines = [
+        ("model", f"{job.source}: {size.num_hidden_layers} blocks x {size.hidden_size}, {count:,} parameters"),
+        ("task", f"{task.name}: {_kind(job)}, best by {task.selection_metric}, reported in {task.report_metric}"),
+        ("data", ", ".join(f"{job.n(name)} {name}" for name in job.data) + f"; {width} pieces long"),
+        *([("cut", f"{cut} examples to max_length={spec.max_length}")] if cut else []),
+        ("steps", f"{job.total_steps} of {spec.batch_size} examples, {warmup} warm-up, evaluated every {every}"),
+        ("methods", ", ".join(methods_on(job)) or "none beside Adam"),
+        ("seeds", f"{', '.join(map(str, job.settings.seeds))}; config {job.settings.fingerprint}"),
+        ("device", f"{job.provenance['device']}, mesh member={mesh['member']} data={mesh['data']}"),
+    ]
+    return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + _aligned(_groups(parameter_rows(job)))
+
+
+def _kind(job: Job) -> str:
+    return f"{job.task.n_classes} classes" if job.task.n_classes else "regression"
+
+
+def methods_on(job: Job) -> list[str]:
+    """The methods that are not at their identity, as field=value."""
+    values = job.values
+    shown = {name: identity for name, identity in IDENTITY.items() if name not in ("learning_rate", "clip_norm")}
+    shown |= {
+        "bias_correction": "both",
+        "reinit_layers": 0,
+        "reinit_blocks": (),
+        "reinit_patterns": "",
+        "reinit_pooler": False,
+        "lr_multipliers": "",
+        "schedule": "linear",
+        "max_steps": 0,
+        "init_from": "",
+    }
+    return [f"{name}={values[name]}" for name, identity in shown.items() if values[name] != identity]
+
+
+def parameter_rows(job: Job) -> list[tuple[str, ...]]:
+    """One row a parameter: name, shape, depth, learning-rate multiplier, decay, whether it starts anew."""
+    shapes, spec, hypers = job.shapes, job.spec, job.hypers
+    by_layer = methods.layer_multipliers(shapes, hypers.layer_decay, convention=spec.layer_decay_convention)
+    by_path = methods.path_multipliers(shapes, spec.lr_multipliers)
+    columns = (
+        [tuple(leaf.shape) for leaf in jax.tree.leaves(shapes)],
+        jax.tree.leaves(depths(shapes)),
+        [a * b for a, b in zip(jax.tree.leaves(by_layer), jax.tree.leaves(by_path), strict=True)],
+        jax.tree.leaves(methods.decay_mask(shapes)),
+        jax.tree.leaves(reinit_mask(spec, shapes)),
+        jax.tree.leaves(map_named(lambda name, _: name.startswith("head/") and "head" not in job.pretrained, shapes)),
+    )
+    return [
+        (
+            name,
+            "x".join(map(str, shape)),
+            str(depth),
+            f"{multiplier:.4g}",
+            f"{hypers.weight_decay:g}" if decays else "-",
+            "new" if new else "re-initialised" if again else "pre-trained",
+        )
+        for name, shape, depth, multiplier, decays, again, new in zip(names(shapes), *columns, strict=True)
+    ]
+
+
+HEADER = ("parameter", "shape", "depth", "lr x", "decay", "start")
+
+
+def parameter_table(job: Job) -> str:
+    """`parameter_rows` as aligned text."""
+    return _aligned([HEADER, *parameter_rows(job)]) + "\n"
+
+
+def _groups(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows of one module and one treatment as one: `encoder/layer_3  16 leaves  1,774,464 ...`."""
+
+    def key(row: tuple[str, ...]) -> tuple[str, ...]:
+        module = "/".join(row[0].split("/")[:2]) if row[0].startswith("encoder/") else row[0].split("/")[0]
+        return (module, *row[2:4], row[5])
+
+    table: list[tuple[str, ...]] = [("group", "leaves", "size", "depth", "lr x", "decayed", "start")]
+    ordered = sorted(rows, key=lambda row: (int(row[2]), key(row)))
+    for (module, depth, multiplier, start), group in itertools.groupby(ordered, key):
+        leaves = list(group)
+        size = sum(math.prod(map(int, row[1].split("x"))) for row in leaves)
+        decayed = sum(row[4] not in ("-", "0") for row in leaves)
+        table.append((module, str(len(leaves)), f"{size:,}", depth, multiplier, str(decayed), start))
+    return table
+
+
+def result_table(rows: Sequence[dict[str, Any]], selection: str, report: str) -> str:
+    """One row a seed, then mean, standard deviation, minimum, maximum, and how many runs failed."""
+    table: list[tuple[str, ...]] = [
+        ("seed", "best step", f"validation {selection}", f"test {report}", "at the last step", "")
+    ]
+    columns = [
+        [row["validation"].get(selection, 0.0) for row in rows],
+        [row["test_best"][report] for row in rows],
+        [row["test_last"][report] for row in rows],
+    ]
+    for row, *values in zip(rows, *columns, strict=True):
+        note = "diverged" if row["diverged"] else "failed" if row["failed"] else ""
+        table.append((str(row["seed"]), str(row["best_step"]), *(f"{value:.4f}" for value in values), note))
+    if len(rows) > 1:
+        for name, fn in (("mean", statistics.fmean), ("sd", statistics.stdev), ("min", min), ("max", max)):
+            table.append((name, "", *(f"{fn(column):.4f}" for column in columns), ""))
+    failed = sum(row["failed"] for row in rows)
+    majority = rows[0]["majority"]
+    return (
+        _aligned(table) + f"\n\n{failed} of {len(rows)} runs failed: test {report} of the best step not above "
+        f"{majority:.4f}, what the majority class alone gives"
+    )
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,125 @@
+"""The run directory: what a run leaves behind, and what it goes on from.
+
+WORKDIR/config.json            the resolved config; only a run of the same identity may write here
+WORKDIR/parameters.txt         every parameter with its shape, depth, multiplier, decay, and whether it starts anew
+WORKDIR/results.jsonl          one line a finished seed
+WORKDIR/seed_0/metrics.jsonl   one line a step, one an evaluation
+WORKDIR/seed_0/predictions.npz logits and labels of validation and test
+WORKDIR/seed_0/best, last      parameters
+WORKDIR/seed_0/state           what an unfinished seed goes on from; removed when it is finished
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stablefit.errors import InputError
+from stablefit.training.settings import NOT_IDENTITY, Settings
+
+
+class RunDirectory:
+    """A directory that belongs to one config.
+
+    Args:
+        path: made if it is not there.
+        settings: the run's.
+
+    Raises:
+        InputError: the directory holds another run, or something else.
+    """
+
+    def __init__(self, path: Path, settings: Settings):
+        self.path = path
+        config = path / "config.json"
+        if config.is_file():
+            self._check_same(config, settings)
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"workdir {path} is not empty and holds no run of stablefit; give another --workdir")
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            write_whole(config, json.dumps(settings.values, indent=2) + "\n")
+
+    def _check_same(self, config: Path, settings: Settings) -> None:
+        try:
+            old = json.loads(config.read_text())
+            old = {name: tuple(value) if isinstance(value, list) else value for name, value in old.items()}
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{config} is no config ({error}); give another --workdir") from None
+        names = sorted(set(old) | set(settings.values))
+        changed = [n for n in names if n not in NOT_IDENTITY and old.get(n) != settings.values.get(n)]
+        if changed:
+            name = changed[0]
+            raise InputError(
+                f"workdir {self.path} holds a run with {name}={old.get(name)!r}, this one has "
+                f"{settings.values.get(name)!r}; give another --workdir, or the same config to go on"
+            )
+
+    def seed(self, seed: int) -> Path:
+        """The folder of a seed."""
+        return self.path / f"seed_{seed}"
+
+    def results(self) -> dict[int, dict[str, Any]]:
+        """The row of every finished seed. A line cut off by a kill is not a row."""
+        file = self.path / "results.jsonl"
+        rows = read_lines(file) if file.is_file() else []
+        return {row["seed"]: row for row in rows}
+
+    def finish(self, row: dict[str, Any]) -> None:
+        """Adds the row of a finished seed, on disk before this returns; its state is not needed any more."""
+        rows = [*self.results().values(), row]
+        write_whole(self.path / "results.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+        shutil.rmtree(self.seed(row["seed"]) / "state", ignore_errors=True)
+
+
+class MetricsFile:
+    """The JSON lines of one seed, cut back to the step that a resumed run starts from."""
+
+    def __init__(self, directory: Path, step: int):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path = directory / "metrics.jsonl"
+        kept = [row for row in read_lines(self.path) if row["step"] <= step] if self.path.is_file() and step else []
+        write_whole(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Appends rows; each has a field `step`."""
+        with self.path.open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def tensorboard_writer(directory: Path) -> Any:
+    """A writer of TensorBoard files in the folder of a seed.
+
+    Raises:
+        InputError: the package that writes them is not installed.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise InputError("tensorboard=True needs a package: pip install 'stablefit[tensorboard]'") from None
+    return SummaryWriter(str(directory / "tensorboard"))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON-lines file; a last line without its end is left out."""
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that a reader, or a kill, finds the old text or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def save_predictions(directory: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes predictions.npz in the folder of a seed."""
+    temporary = directory / ".predictions.tmp.npz"
+    np.savez_compressed(temporary, **arrays)  # pyright: ignore[reportArgumentType]
+    temporary.replace(directory / "predictions.npz")
