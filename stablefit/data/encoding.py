@@ -1,0 +1,147 @@
+"""Examples -> token arrays. The only file here that knows Hugging Face's tokenizers."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stablefit.data.readers import Examples
+from stablefit.errors import InputError
+
+Tokenizer = Any  # a transformers PreTrainedTokenizerFast; the class is not imported before it is needed
+
+_CHUNK = 2048  # examples tokenised at a time: encodings of a whole large set take gigabytes
+_ROUND_TO = 8  # widths are multiples of this, so that close data sets share a compiled program
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """Token arrays of N examples in width T.
+
+    Args:
+        tokens: int32 [N, T], token ids, the tokenizer's padding id on the right.
+        types: int32 [N, T], 0 for the first text and 1 for the second; 0 on padding.
+        segments: int32 [N, T], 1 on real tokens, 0 on padding.
+        labels: [N], int32 class ids or float32 scores.
+        lengths: int32 [N], number of real tokens.
+        n_truncated: examples that lost tokens to the maximum length.
+    """
+
+    tokens: np.ndarray
+    types: np.ndarray
+    segments: np.ndarray
+    labels: np.ndarray
+    lengths: np.ndarray
+    n_truncated: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def load_tokenizer(directory: str | Path, vocab_size: int | None = None) -> Tokenizer:
+    """The tokenizer of a model directory or hub id; code that a model brings along is never run.
+
+    Args:
+        directory: a local directory is read without any look at the network.
+        vocab_size: rows of the encoder's embedding table, checked against the tokenizer if given.
+
+    Raises:
+        InputError: there is no usable tokenizer, or it is another model's.
+    """
+    # transformers says at import that there is no PyTorch; there need not be one.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers import AutoTokenizer
+
+    name = str(directory)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, local_files_only=Path(name).is_dir(), trust_remote_code=False, use_fast=True
+        )
+    except Exception as error:  # every layer of transformers raises its own
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"no tokenizer in {name!r}: {reason}; expected tokenizer.json or vocab.txt") from None
+    _check_vocabulary(name, tokenizer, vocab_size)
+    # A tokenizer.json may pad and truncate by itself (MiniLM's does both, to 128); lengths are `encode`'s to decide.
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.padding_side = tokenizer.truncation_side = "right"
+    return tokenizer
+
+
+def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded:
+    """Token arrays of the examples, in the width of the longest, rounded up to a multiple of 8, at most `max_length`.
+
+    Pairs are shortened from the longer text's end first, as Hugging Face does by default.
+
+    Args:
+        max_length: most tokens an example may have, special tokens included; the caller checks it against the model.
+
+    Raises:
+        InputError: `max_length` leaves no room for text, or there are no examples.
+    """
+    pair = examples.texts_b is not None
+    least = tokenizer.num_special_tokens_to_add(pair=pair) + (2 if pair else 1)
+    if max_length < least:
+        raise InputError(f"max_length {max_length} leaves no room for text; at least {least} tokens are needed")
+    if not len(examples):
+        raise InputError("no examples to encode")
+
+    ids: list[np.ndarray] = []
+    types: list[np.ndarray] = []
+    n_truncated = 0
+    for start in range(0, len(examples), _CHUNK):
+        stop = start + _CHUNK
+        batch = tokenizer(
+            examples.texts_a[start:stop],
+            examples.texts_b[start:stop] if examples.texts_b is not None else None,
+            truncation="longest_first",
+            max_length=max_length,
+            padding=False,
+            return_token_type_ids=True,
+            return_attention_mask=False,
+        )
+        ids += [np.asarray(row, np.int32) for row in batch["input_ids"]]
+        types += [np.asarray(row, np.int32) for row in batch["token_type_ids"]]
+        n_truncated += sum(bool(encoding.overflowing) for encoding in batch.encodings)
+
+    lengths = np.array([len(row) for row in ids], np.int32)
+    width = min(max_length, -(-int(lengths.max()) // _ROUND_TO) * _ROUND_TO)
+    segments = (np.arange(width)[None, :] < lengths[:, None]).astype(np.int32)
+    return Encoded(
+        tokens=_padded(ids, width, tokenizer.pad_token_id),
+        types=_padded(types, width, 0),
+        segments=segments,
+        labels=examples.labels,
+        lengths=lengths,
+        n_truncated=n_truncated,
+    )
+
+
+def _padded(rows: list[np.ndarray], width: int, fill: int) -> np.ndarray:
+    out = np.full((len(rows), width), fill, np.int32)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row
+    return out
+
+
+def _check_vocabulary(name: str, tokenizer: Tokenizer, vocab_size: int | None) -> None:
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(f"tokenizer of {name!r} has no tokenizer.json form; expected a fast tokenizer")
+    for role in ("cls_token", "sep_token", "pad_token"):
+        if getattr(tokenizer, role) is None:
+            raise InputError(f"tokenizer of {name!r} has no {role}; expected the tokenizer of a BERT-like encoder")
+    words = tokenizer.get_vocab()
+    # transformers 5 builds such a tokenizer without a word when it does not find the vocabulary.
+    if len(set(words) - set(tokenizer.all_special_tokens)) == 0:
+        raise InputError(f"tokenizer of {name!r} knows {len(words)} special tokens and no words; is vocab.txt missing?")
+    if vocab_size is None:
+        return
+    largest = max(words.values())
+    # Embedding tables are padded a little at most: half of one unused means that it is another model's.
+    if largest >= vocab_size or largest + 1 < vocab_size // 2:
+        raise InputError(
+            f"tokenizer of {name!r} has {largest + 1} token ids, but the encoder's vocab_size is {vocab_size}; "
+            "take the tokenizer that belongs to the encoder"
+        )

@@ -1,0 +1,173 @@
+"""Train, validation and test: halves of a dev set, class-balanced subsets.
+
+The draws are those of `np.random.RandomState`, whose streams NumPy keeps fixed, and made as the paper's code
+(asappresearch/revisit-bert-finetuning, run_glue.py) makes them: from the same file come the same examples. The one
+exception is a subset of a regression task, which that code draws with PyTorch's generator: same size, other members.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stablefit.data.readers import Examples, read_examples
+from stablefit.data.tasks import Task, task_file
+from stablefit.errors import InputError
+
+SplitRule = Literal["auto", "halve_dev", "resplit"]
+SUBSET_SEED = 0  # one subset for every run: seeds of runs must not change the data
+VALIDATION_EXAMPLES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """Three disjoint sets of examples."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+
+
+def halve_dev(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Halves a dev set label by label, the odd one to test, as the paper's code does.
+
+    Each label's examples are shuffled by a fresh RandomState(1). Scores of a regression task count as labels, and many
+    of them occur an odd number of times: STS-B's 1500 become 722 and 778 (the paper's table prints 690 and 690).
+
+    Args:
+        labels: [N], class ids or scores.
+
+    Returns:
+        Indices of validation and of test, each in ascending order.
+    """
+    validation: list[np.ndarray] = []
+    test: list[np.ndarray] = []
+    for label in np.unique(labels):
+        group = np.flatnonzero(labels == label)
+        np.random.RandomState(1).shuffle(group)
+        validation.append(group[: len(group) // 2])
+        test.append(group[len(group) // 2 :])
+    return np.sort(np.concatenate(validation)), np.sort(np.concatenate(test))
+
+
+def balanced_subset(labels: np.ndarray, n: int, n_classes: int, seed: int = SUBSET_SEED) -> np.ndarray:
+    """As many examples of every class, n // n_classes of each: 1000 of MNLI's three classes are 999.
+
+    A smaller subset with the same seed lies within a larger one.
+
+    Args:
+        labels: [N], class ids; scores if n_classes is 0.
+        n: how many examples are wanted.
+        n_classes: number of classes; 0 draws n of all examples.
+
+    Returns:
+        Indices in ascending order.
+
+    Raises:
+        InputError: a class has too few examples.
+    """
+    return resplit(labels, n, 0, n_classes, seed)[0]
+
+
+def resplit(
+    labels: np.ndarray, n_train: int, n_validation: int, n_classes: int, seed: int = SUBSET_SEED
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two disjoint balanced subsets: the head and the tail of one shuffle of each class.
+
+    Args:
+        labels: [N], class ids; scores if n_classes is 0.
+        n_train: size of the head over all classes; 0 takes everything but the tail, balanced or not.
+        n_validation: size of the tail over all classes.
+        n_classes: number of classes; 0 shuffles all examples as one class.
+
+    Returns:
+        Indices of head and of tail, each in ascending order.
+
+    Raises:
+        InputError: a class has too few examples, or there is less than one example a class.
+    """
+    rng = np.random.RandomState(seed)
+    groups = _class_groups(labels, n_classes) if n_classes else [np.arange(len(labels))]
+    for n in (n_train, n_validation):
+        if n < 0 or 0 < n < len(groups):
+            raise InputError(f"{n} examples over {len(groups)} classes: at least one of each class is needed")
+    head_size, tail_size = n_train // len(groups), n_validation // len(groups)
+    heads: list[np.ndarray] = []
+    tails: list[np.ndarray] = []
+    for group in groups:
+        size = head_size or len(group) - tail_size
+        if size + tail_size > len(group) or size <= 0:
+            of_class = " of each class" if n_classes else ""
+            raise InputError(
+                f"{n_train} train and {n_validation} validation examples need {max(size, 1) + tail_size}{of_class}, "
+                f"and there are {len(group)}; ask for fewer"
+            )
+        rng.shuffle(group)
+        heads.append(group[:size])
+        tails.append(group[len(group) - tail_size :])
+    return np.sort(np.concatenate(heads)), np.sort(np.concatenate(tails))
+
+
+def _class_groups(labels: np.ndarray, n_classes: int) -> list[np.ndarray]:
+    """Indices of each class, the class that occurs first in front: one generator shuffles them in this order."""
+    classes, first = np.unique(labels, return_index=True)
+    if len(classes) != n_classes:
+        raise InputError(f"only {len(classes)} of {n_classes} classes occur among {len(labels)} examples")
+    return [np.flatnonzero(labels == c) for c in classes[np.argsort(first)]]
+
+
+def load_splits(
+    task: Task,
+    data_dir: str | Path | None,
+    *,
+    train_examples: int = 0,
+    split: SplitRule = "auto",
+    validation_examples: int = VALIDATION_EXAMPLES,
+) -> Splits:
+    """Reads a task and splits it by the paper's rules.
+
+    Args:
+        data_dir: the task's folder or one that holds it; not looked at for the reviews.
+        train_examples: size of the class-balanced training subset; 0 takes all.
+        split: 'halve_dev' makes validation and test of the dev set; 'resplit' takes validation from the tail of the
+            training set and the whole dev set as test; 'auto' halves for the small sets and resplits the others.
+            The reviews have their own split, and take only 'auto'.
+        validation_examples: size of the tail that 'resplit' takes.
+
+    Raises:
+        InputError: a file cannot be read, or has too few examples.
+    """
+    if split not in ("auto", "halve_dev", "resplit"):
+        raise InputError(f"split {split!r} is not known; one of: auto, halve_dev, resplit")
+    if train_examples < 0:
+        raise InputError(f"train_examples {train_examples} is below 0; 0 takes all examples")
+    if validation_examples < max(1, task.n_classes):
+        raise InputError(f"validation_examples {validation_examples} must be at least {max(1, task.n_classes)}")
+    if task.columns is None:
+        return _reviews_splits(task, train_examples, split)
+    if not data_dir:
+        raise InputError(f"data_dir is not set; task {task.name} needs the folder {task.folder} or one that holds it")
+
+    pool = read_examples(task_file(task, data_dir, "train"), task)
+    dev = read_examples(task_file(task, data_dir, "dev"), task)
+    if split == "halve_dev" or (split == "auto" and task.small):
+        validation, test = halve_dev(dev.labels)
+        if not len(validation):
+            raise InputError(f"the dev set of {task.name} has {len(dev)} examples, too few to halve label by label")
+        return Splits(_training_subset(pool, train_examples, task), dev.subset(validation), dev.subset(test))
+    head, tail = resplit(pool.labels, train_examples, validation_examples, task.n_classes)
+    return Splits(pool.subset(head), pool.subset(tail), dev)
+
+
+def _training_subset(pool: Examples, n: int, task: Task) -> Examples:
+    return pool.subset(balanced_subset(pool.labels, n, task.n_classes)) if n else pool
+
+
+def _reviews_splits(task: Task, train_examples: int, split: str) -> Splits:
+    if split != "auto":
+        raise InputError(f"split {split!r} is not for task {task.name}, which is split by movie; leave it at 'auto'")
+    from stablefit.data.reviews import load_reviews  # only this task needs the package that carries them
+
+    pool, validation, test = load_reviews(task)
+    return Splits(_training_subset(pool, train_examples, task), validation, test)

@@ -1,0 +1,181 @@
+"""What a task is: its labels, columns, files and metrics."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from stablefit.errors import InputError
+
+Column = tuple[str, ...] | int  # header names in the order they are looked for, or an index where there is no header
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Where a row holds its texts and its label; `text_b` is None for tasks of one text."""
+
+    text_a: Column
+    text_b: Column | None
+    label: Column
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """File names looked for in the task's folder, in this order."""
+
+    train: tuple[str, ...] = ("train.tsv", "train_subsample.tsv", "train.csv")
+    dev: tuple[str, ...] = ("dev.tsv", "train_heldout.tsv", "dev.csv")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A data set and how it is scored.
+
+    Args:
+        name: what configs call it.
+        kind: classification over `labels`, or regression to one number.
+        labels: label strings as the files write them; a label's position is its id. Empty for regression.
+        columns: where a row holds texts and label; None for a task that is not read from a folder.
+        folder: the task's folder inside a data root; empty for a task that is not read from a folder.
+        selection_metric: what the best evaluation on validation is chosen by.
+        report_metric: what results are reported in.
+        small: the dev set is halved into validation and test (the paper's four small sets).
+        score_range: smallest and largest score of a regression task.
+        skips_broken_rows: rows of the wrong width or without text are left out and counted; else they are errors.
+    """
+
+    name: str
+    kind: Literal["classification", "regression"]
+    labels: tuple[str, ...]
+    columns: Columns | None
+    folder: str
+    selection_metric: str
+    report_metric: str
+    small: bool = False
+    files: Files = Files()
+    score_range: tuple[float, float] | None = None
+    skips_broken_rows: bool = False
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers the head gives for an example: one a class, or one score."""
+        return len(self.labels) or 1
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are; 0 for regression."""
+        return len(self.labels)
+
+
+_SENTENCES = Columns(text_a=("sentence1",), text_b=("sentence2",), label=("label",))
+_BINARY = ("0", "1")
+_ENTAILMENT = ("entailment", "not_entailment")
+
+# Label order is that of the processors the paper's code used, so that a head of theirs means the same here.
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("rte", "classification", _ENTAILMENT, _SENTENCES, "RTE", "accuracy", "accuracy", small=True),
+        Task(
+            "mrpc",
+            "classification",
+            _BINARY,
+            Columns(("#1 String",), ("#2 String",), ("Quality",)),
+            "MRPC",
+            selection_metric="accuracy",
+            report_metric="f1",
+            small=True,
+        ),
+        Task("cola", "classification", _BINARY, Columns(3, None, 1), "CoLA", "matthews", "matthews", small=True),
+        Task(
+            "stsb",
+            "regression",
+            (),
+            Columns(("sentence1",), ("sentence2",), ("score",)),
+            "STS-B",
+            selection_metric="spearman",
+            report_metric="spearman",
+            small=True,
+            score_range=(0.0, 5.0),
+        ),
+        Task(
+            "sst2", "classification", _BINARY, Columns(("sentence",), None, ("label",)), "SST-2", "accuracy", "accuracy"
+        ),
+        Task(
+            "qnli",
+            "classification",
+            _ENTAILMENT,
+            # GLUE's files say question and sentence; re-exports say sentence1 and sentence2.
+            Columns(("question", "sentence1"), ("sentence", "sentence2"), ("label",)),
+            "QNLI",
+            selection_metric="accuracy",
+            report_metric="accuracy",
+        ),
+        Task(
+            "qqp",
+            "classification",
+            _BINARY,
+            Columns(("question1", "sentence1"), ("question2", "sentence2"), ("is_duplicate", "label")),
+            "QQP",
+            selection_metric="accuracy",
+            report_metric="accuracy",
+            # GLUE's QQP has a few rows that a stray newline cut in two; everybody who reads it leaves them out.
+            skips_broken_rows=True,
+        ),
+        Task(
+            "mnli",
+            "classification",
+            ("contradiction", "entailment", "neutral"),
+            Columns(("sentence1",), ("sentence2",), ("gold_label", "label")),
+            "MNLI",
+            selection_metric="accuracy",
+            report_metric="accuracy",
+            files=Files(dev=("dev_matched.tsv", "dev.tsv", "train_heldout.tsv", "dev.csv")),
+        ),
+        Task("reviews", "classification", ("rotten", "fresh"), None, "", "accuracy", "accuracy"),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        InputError: there is none; the message names those there are.
+    """
+    if name not in TASKS:
+        raise InputError(f"task {name!r} is not known; known tasks: {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def task_folder(task: Task, data_dir: str | Path) -> Path:
+    """The task's own folder: `data_dir` itself if it holds the training file, else its sub-folder named after the task.
+
+    Raises:
+        InputError: neither holds a training file.
+    """
+    root = Path(data_dir).expanduser()
+    if not root.is_dir():
+        raise InputError(
+            f"data_dir {str(data_dir)!r} is not a folder; give the {task.folder} folder or one that holds it"
+        )
+    for folder in (root / task.folder, root):
+        if any((folder / name).is_file() for name in task.files.train):
+            return folder
+    raise InputError(
+        f"data_dir {str(data_dir)!r} holds no training file of task {task.name}; looked in it and in its folder "
+        f"{task.folder} for {', '.join(task.files.train)}"
+    )
+
+
+def task_file(task: Task, data_dir: str | Path, part: Literal["train", "dev"]) -> Path:
+    """The file of one part of the task.
+
+    Raises:
+        InputError: no file has one of the names looked for.
+    """
+    folder = task_folder(task, data_dir)
+    candidates = getattr(task.files, part)
+    for name in candidates:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"{folder}: no {part} file of task {task.name}; looked for {', '.join(candidates)}")

