@@ -13,23 +13,25 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from stablefit import methods
+from stablefit.data.packing import Layout
 from stablefit.paths import Key, Tree
 from stablefit.training import steps
 from stablefit.training.optimizer import make_optimizer
 from stablefit.training.settings import Hypers, Spec
-from stablefit.training.steps import Batch, TrainState
+from stablefit.training.steps import Table, TrainState
+
+ROW_ARRAYS = ("source", "segments", "positions")  # what a layout has for every token; the rest is for every example
 
 
 def make_mesh(members: int, batch_size: int, devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh of as many devices as the members, and then their batches, divide among."""
+    """A mesh of as many devices as the members, and then the rows of their batches, can be dealt to."""
     devices = jax.devices() if devices is None else devices
     member = math.gcd(members, len(devices))
-    data = max(n for n in range(1, len(devices) // member + 1) if batch_size % n == 0)
+    data = min(len(devices) // member, batch_size)
     return jax.make_mesh(
         (member, data), ("member", "data"), axis_types=(AxisType.Auto,) * 2, devices=devices[: member * data]
     )
@@ -76,6 +78,13 @@ class Cohort:
         """Places arrays on the mesh: axis i of each along the mesh's axis `axes[i]`, replicated without axes."""
         return jax.device_put(tree, NamedSharding(self.mesh, P(*axes)))
 
+    def put_batches(self, batches: Layout, by_member: bool) -> Layout:
+        """Places the batches of every member, or those that all share: their rows along `data`."""
+        lead = ("member",) if by_member else ()
+        rows = {name: self.put(getattr(batches, name), *lead, None, "data") for name in ROW_ARRAYS}
+        rest = {name: self.put(x, *lead) for name, x in batches._asdict().items() if name not in rows}
+        return Layout(**rows, **rest)
+
     def traced(self) -> Tree:
         """The traced hyper-parameters, one value a member."""
         return self.put({k: jnp.full(self.members, v) for k, v in self.hypers.traced().items()}, "member")
@@ -93,34 +102,24 @@ class Cohort:
 
     @functools.cached_property
     def train(self) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
-        """`train(state, data, indices_MxSxB, weights_MxSxB, noise_keys_M, start, stop, traced)`; donates the state."""
+        """`train(state, table, batches, noise_keys_M, count, traced)`; donates the state."""
 
-        def train(state, data, indices_SxB, weights_SxB, noise_key, start, stop, traced):
+        def train(state, table, batches, noise_key, count, traced):
             transform, optimizer = self._methods(traced, state.params)
             step_fn = functools.partial(steps.train_step, model=self.model, transform=transform, optimizer=optimizer)
-            return steps.segment(state, data, indices_SxB, weights_SxB, noise_key, start, stop, step_fn)
+            return steps.segment(state, table, batches, noise_key, count, step_fn)
 
-        mapped = self._over_members(train, (0, None, 0, 0, 0, None, None, 0))
+        mapped = self._over_members(train, (0, None, 0, 0, None, 0))
         return jax.jit(mapped, donate_argnums=0, out_shardings=(self._by_member, None))
 
     @functools.cached_property
-    def _predict(self) -> Callable[[Tree, Batch, jax.Array], jax.Array]:
-        def predict(params: Tree, data: Batch, indices_NxB: jax.Array) -> jax.Array:
-            def one(indices_B: jax.Array) -> jax.Array:
-                return steps.predict(params, jax.tree.map(lambda x: x[indices_B], data), self.model)
+    def predict(self) -> Callable[[Tree, Table, Layout], jax.Array]:
+        """`predict(params, table, batches)`: logits [M, S, E, C]; every member predicts the same examples."""
 
-            return jax.lax.map(one, indices_NxB)
+        def predict(params: Tree, table: Table, batches: Layout) -> jax.Array:
+            return jax.lax.map(lambda batch: steps.predict(params, table, batch, self.model), batches)
 
         return jax.jit(self._over_members(predict, (0, None, None)))
-
-    def predict(self, params: Tree, data: Batch, n: int) -> np.ndarray:
-        """Logits [M, n, C] of the first n examples, each counted once whatever the batch size."""
-        batch = min(self.spec.eval_batch_size, -(-n // 8) * 8)
-        count = -(-n // batch)
-        indices = np.minimum(np.arange(count * batch), n - 1).reshape(count, batch).astype(np.int32)
-        axis = "data" if batch % self.mesh.shape["data"] == 0 else None
-        logits = np.asarray(self._predict(params, data, self.put(indices, None, axis)))
-        return logits.reshape(self.members, count * batch, -1)[:, :n]
 
     @functools.cached_property
     def keep_better(self) -> Callable[[Tree, Tree, jax.Array], Tree]:
@@ -130,6 +129,16 @@ class Cohort:
             return jax.tree.map(lambda old, new: jnp.where(improved, new, old), best, params)
 
         return jax.jit(self._over_members(keep, (0, 0, 0)), donate_argnums=0, out_shardings=self._by_member)
+
+    @property
+    def row_quantum(self) -> int:
+        """The rows of a batch are a multiple of this: of the devices that share them, and few sizes on a CPU.
+
+        A CPU gains from every row that is left out. An accelerator hides some, and loses by changing programs.
+        """
+        devices = self.mesh.shape["data"]
+        step = max(4, self.spec.batch_size // 8) if jax.default_backend() == "cpu" else self.spec.batch_size
+        return math.lcm(devices, step)
 
     @property
     def _by_member(self) -> NamedSharding:

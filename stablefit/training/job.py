@@ -21,7 +21,6 @@ from stablefit.training import checkpoints
 from stablefit.training.cohort import Cohort, default_size, make_mesh
 from stablefit.training.optimizer import make_optimizer, reinit_arguments
 from stablefit.training.settings import Hypers, Settings, Spec
-from stablefit.training.steps import Batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +32,7 @@ class Job:
     source: str  # where the weights came from, as a person would want to know it
     encoder: EncoderConfig
     pretrained: Tree  # {"encoder": ...}, and {"head": ...} if an intermediate task's head is kept
-    data: Mapping[str, Batch]  # "train", "validation", "test"; NumPy
-    truncated: Mapping[str, int]  # examples of each that lost tokens to max_length
+    data: Mapping[str, encoding.Encoded]  # "train", "validation", "test"
 
     @property
     def spec(self) -> Spec:
@@ -50,7 +48,7 @@ class Job:
 
     def n(self, split: str) -> int:
         """Number of examples."""
-        return len(self.data[split].labels)
+        return len(self.data[split])
 
     @property
     def total_steps(self) -> int:
@@ -105,7 +103,7 @@ class Job:
 
 
 def load(settings: Settings) -> Job:
-    """Reads model, tokenizer and data.
+    """Reads model, tokenizer and data, and checks that the settings fit them.
 
     Raises:
         InputError: something is missing, broken, or does not fit together.
@@ -129,15 +127,7 @@ def load(settings: Settings) -> Job:
     if spec.init_from:
         pretrained = _intermediate(Path(spec.init_from), pretrained, task.n_outputs)
         source += f", trained further in {spec.init_from}"
-    job = Job(
-        settings,
-        task,
-        source,
-        config,
-        pretrained,
-        {name: Batch(e.tokens, e.types, e.segments, e.labels) for name, e in encoded.items()},
-        {name: e.n_truncated for name, e in encoded.items()},
-    )
+    job = Job(settings, task, source, config, pretrained, encoded)
     jax.eval_shape(make_optimizer(spec, settings.hypers, job.shapes, job.total_steps).init, job.shapes)
     return job
 

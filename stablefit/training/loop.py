@@ -1,30 +1,26 @@
-"""A run from the host's side: pieces of segments, evaluations, the best parameters, what is saved when.
-
-Python sees a run only between pieces. A piece is as many steps as take about a second, so that the display moves and a
-signal is answered soon; the compiled program and the bits are the same for every piece length.
-"""
+"""A run from the host's side: pieces of segments, evaluations, the best parameters, what is saved when."""
 
 import dataclasses
 import itertools
 import math
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from stablefit.data import batches
+from stablefit.data import packing
+from stablefit.data.encoding import Encoded
+from stablefit.data.packing import Layout
 from stablefit.paths import Tree, key_for
 from stablefit.training import checkpoints, metrics
 from stablefit.training.cohort import Cohort
 from stablefit.training.job import Job
+from stablefit.training.order import Order
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import MetricsFile, RunDirectory, save_predictions, tensorboard_writer
-from stablefit.training.steps import TrainState
-
-PIECE_SECONDS = 1.0
+from stablefit.training.steps import Table, TrainState
 
 
 class Interrupted(Exception):
@@ -103,7 +99,16 @@ class _CohortRun:
         self.signals: Signals = signals
         self.streams = [job.settings.stream_seeds(seed) for seed in seeds]
         self.traced = cohort.traced()
-        self.data = {name: cohort.put(batch) for name, batch in job.data.items()}
+        self.tables = {name: cohort.put(Table(d.tokens, d.types, d.labels)) for name, d in job.data.items()}
+        self.evaluations = {name: self._evaluation(job.data[name]) for name in ("validation", "test")}
+        self.order = Order(
+            [s.data for s in self.streams],
+            job.data["train"].lengths,
+            job.data["train"].tokens.shape[1],
+            job.spec.batch_size,
+            job.total_steps,
+            cohort.row_quantum,
+        )
         self.noise_keys = cohort.put(_keys([s.noise for s in self.streams], "noise"), "member")
         self.state, self.best, self.step, self.members = self._start(seeds)
         self.files = [MetricsFile(directory.seed(m.seed), self.step) for m in self.members]
@@ -111,42 +116,39 @@ class _CohortRun:
         self.saved_at = time.monotonic()
         progress.done += self.step * len(seeds)
 
+    def _evaluation(self, data: Encoded) -> tuple[Layout, np.ndarray]:
+        batches, order = packing.evaluation_layout(
+            data.lengths, data.tokens.shape[1], self.job.spec.eval_batch_size, self.cohort.row_quantum
+        )
+        return self.cohort.put_batches(batches, by_member=False), order
+
     def finish(self) -> list[dict[str, Any]]:
         """Trains to the end, evaluates on the test set, and returns the rows."""
-        orders = [
-            batches.schedule(self.job.n("train"), self.job.spec.batch_size, self.job.total_steps, s.data)
-            for s in self.streams
-        ]
         marks = [0, *self.job.evaluation_steps]
-        longest = max(end - begin for begin, end in itertools.pairwise(marks))
         for begin, end in itertools.pairwise(marks):
             if end > self.members[0].evaluated:  # a save may lie between a segment's last step and its evaluation
-                segment = [np.stack([_padded(order[part][begin:end], longest) for order in orders]) for part in (0, 1)]
-                self._train(begin, end, *(self.cohort.put(x, "member", None, "data") for x in segment))
+                for batches, count in self.order.pieces(max(begin, self.step), end):
+                    self._train(batches, count)
                 self._evaluate()
         return self._rows()
 
-    def _train(self, begin: int, end: int, indices: jax.Array, weights: jax.Array) -> None:
-        for start, stop in _pieces(self.step - begin, end - begin):
-            clock = time.monotonic()
-            self.state, records = self.cohort.train(
-                self.state, self.data["train"], indices, weights, self.noise_keys, start, stop, self.traced
-            )
-            records = {name: np.asarray(values) for name, values in records.items()}
-            seconds = time.monotonic() - clock
-            for i, member in enumerate(self.members):
-                member.seconds += seconds / len(self.members)
-                member.diverged |= not np.isfinite(records["loss"][i, start:stop]).all()
-                rows = [
-                    {"step": begin + s + 1, **{name: float(values[i, s]) for name, values in records.items()}}
-                    for s in range(start, stop)
-                ]
-                self._log(i, rows)
-            self.step = begin + stop
-            self._show(stop - start, float(records["loss"][:, start:stop].mean()))
-            if self.signals.received is not None:
-                self._save()
-                raise Interrupted(self.signals.received)
+    def _train(self, batches: Layout, count: int) -> None:
+        clock = time.monotonic()
+        batches = self.cohort.put_batches(batches, by_member=True)
+        self.state, records = self.cohort.train(
+            self.state, self.tables["train"], batches, self.noise_keys, count, self.traced
+        )
+        records = {name: np.asarray(values)[:, :count].tolist() for name, values in records.items()}
+        for i, member in enumerate(self.members):
+            rows = [dict(zip(records, row, strict=True)) for row in zip(*(r[i] for r in records.values()), strict=True)]
+            member.seconds += (time.monotonic() - clock) / len(self.members)
+            member.diverged |= not np.isfinite(records["loss"][i]).all()
+            self._log(i, [{"step": self.step + s, **row} for s, row in enumerate(rows, start=1)])
+        self.step += count
+        self._show(count, float(np.mean([losses[-1] for losses in records["loss"]])))
+        if self.signals.received is not None:
+            self._save()
+            raise Interrupted(self.signals.received)
 
     def _evaluate(self) -> None:
         scores, _ = self._score(self.state.params, "validation")
@@ -168,8 +170,10 @@ class _CohortRun:
             self._save()
 
     def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], np.ndarray]:
-        labels = np.asarray(self.job.data[split].labels)
-        logits = self.cohort.predict(params, self.data[split], len(labels))
+        batches, order = self.evaluations[split]
+        logits = np.asarray(self.cohort.predict(params, self.tables[split], batches))
+        logits = logits.reshape(len(self.members), -1, logits.shape[-1])[:, order]
+        labels = self.job.data[split].labels
         return [metrics.compute(self.job.task.kind, one, labels) for one in logits], logits
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -182,10 +186,10 @@ class _CohortRun:
             folder = self.directory.seed(member.seed)
             predictions = {
                 "validation": validation_logits[i],
-                "validation_labels": np.asarray(self.job.data["validation"].labels),
+                "validation_labels": self.job.data["validation"].labels,
                 "test_best": best_logits[i],
                 "test_last": last_logits[i],
-                "test_labels": np.asarray(self.job.data["test"].labels),
+                "test_labels": self.job.data["test"].labels,
             }
             save_predictions(folder, predictions)
             if self.job.values["keep"] != "none":
@@ -197,7 +201,7 @@ class _CohortRun:
 
     def _row(self, member: Member, best: dict[str, float], last: dict[str, float]) -> dict[str, Any]:
         name = self.job.task.report_metric
-        majority = metrics.majority_score(name, np.asarray(self.job.data["test"].labels))
+        majority = metrics.majority_score(name, self.job.data["test"].labels)
         return {
             "seed": member.seed,
             "fingerprint": self.job.settings.fingerprint,
@@ -250,22 +254,6 @@ class _CohortRun:
                 prefix = row.get("split", "train")
                 for name in row.keys() - {"step", "split"}:
                     board.add_scalar(f"{prefix}/{name}", row[name], row["step"])
-
-
-def _pieces(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Splits start..end so that each piece takes about a second; the first is one step, to learn how long one takes."""
-    count = 1
-    while start < end:
-        stop = min(end, start + count)
-        clock = time.monotonic()
-        yield start, stop
-        seconds = (time.monotonic() - clock) / (stop - start)
-        count = max(1, int(PIECE_SECONDS / max(seconds, 1e-6)))
-        start = stop
-
-
-def _padded(rows: np.ndarray, length: int) -> np.ndarray:
-    return np.concatenate([rows, np.zeros((length - len(rows), *rows.shape[1:]), rows.dtype)])
 
 
 def _member(tree: Tree, i: int) -> Tree:

@@ -22,7 +22,7 @@ def announcement(job: Job) -> str:
     size = job.encoder
     count = sum(leaf.size for leaf in jax.tree.leaves(job.shapes))
     width = job.data["train"].tokens.shape[1]
-    cut = ", ".join(f"{n} {name}" for name, n in job.truncated.items() if n)
+    cut = ", ".join(f"{part.n_truncated} {name}" for name, part in job.data.items() if part.n_truncated)
     warmup = int(job.hypers.warmup_ratio * job.total_steps)
     mesh = make_mesh(job.cohort_size(len(job.settings.seeds)), spec.batch_size).shape
     every = job.evaluation_steps[0]

@@ -10,6 +10,7 @@ WORKDIR/seed_0/state           what an unfinished seed goes on from; removed whe
 """
 
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -71,7 +72,7 @@ class RunDirectory:
     def finish(self, row: dict[str, Any]) -> None:
         """Adds the row of a finished seed, on disk before this returns; its state is not needed any more."""
         rows = [*self.results().values(), row]
-        write_whole(self.path / "results.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+        write_whole(self.path / "results.jsonl", "".join(map(_line, rows)))
         shutil.rmtree(self.seed(row["seed"]) / "state", ignore_errors=True)
 
 
@@ -82,12 +83,12 @@ class MetricsFile:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "metrics.jsonl"
         kept = [row for row in read_lines(self.path) if row["step"] <= step] if self.path.is_file() and step else []
-        write_whole(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+        write_whole(self.path, "".join(map(_line, kept)))
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows; each has a field `step`."""
         with self.path.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.writelines(map(_line, rows))
 
 
 def tensorboard_writer(directory: Path) -> Any:
@@ -106,6 +107,17 @@ def tensorboard_writer(directory: Path) -> Any:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON-lines file; a last line without its end is left out."""
     return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A row as JSON, which has no word for infinity and NaN: they become null."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: finite(inner) for name, inner in value.items()}
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(finite(row), allow_nan=False) + "\n"
 
 
 def write_whole(path: Path, text: str) -> None:

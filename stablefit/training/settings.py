@@ -32,7 +32,7 @@ _text = Field(str, "a string")
 _flag = Field(bool, "True or False")
 _count = Field(int, "an integer >= 1", lambda value: value >= 1)
 _count_or_zero = Field(int, "an integer >= 0", lambda value: value >= 0)
-_stream_seed = Field(int, "-1 (follows the seed) or an integer >= 0", lambda value: value >= -1)
+_stream_seed = Field(int, "-1 (follows the seed) or an integer in [0, 2^32)", lambda value: -1 <= value < 2**32)
 _positive = Field(float, "a finite number > 0", lambda value: math.isfinite(value) and value > 0)
 _rate = Field(float, "a finite number >= 0", lambda value: math.isfinite(value) and value >= 0)
 _beta = Field(float, "a number in [0, 1)", lambda value: 0 <= value < 1)
@@ -82,8 +82,8 @@ FIELDS: dict[str, Field] = {
     "dropout": Field(float, "a number in [0, 1)", lambda value: 0 <= value < 1),
     "seeds": Field(
         tuple,
-        "a tuple of different integers >= 0, such as 0,1,2",
-        lambda value: len(value) > 0 and len(set(value)) == len(value) and all(seed >= 0 for seed in value),
+        "a tuple of different integers in [0, 2^32), such as 0,1,2",
+        lambda value: len(value) > 0 and len(set(value)) == len(value) and all(0 <= seed < 2**32 for seed in value),
     ),
     "init_seed": _stream_seed,
     "data_seed": _stream_seed,

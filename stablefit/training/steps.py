@@ -11,6 +11,7 @@ import optax
 from flax import struct
 
 from stablefit import methods
+from stablefit.data.packing import Layout
 from stablefit.paths import Key, Tree, key_for
 
 Array = jax.Array | np.ndarray
@@ -25,13 +26,12 @@ class TrainState(struct.PyTreeNode):
     anchor: Any  # state of the forward-time transform: what mixout mixes with
 
 
-class Batch(struct.PyTreeNode):
-    """Examples, padded to one length; weight 0 fills the last, smaller batch of an epoch."""
+class Table(struct.PyTreeNode):
+    """The examples of one split, as they lie on the device."""
 
-    tokens: Array  # [B, T] int32
-    types: Array  # [B, T] int32
-    segments: Array  # [B, T] int32, 0 on padding
-    labels: Array  # [B] int32 classes or fp32 scores
+    tokens: Array  # [N, T] int32
+    types: Array  # [N, T] int32
+    labels: Array  # [N] int32 classes or fp32 scores
 
 
 def example_losses(logits_BxC: jax.Array, labels_B: Array) -> jax.Array:
@@ -43,8 +43,8 @@ def example_losses(logits_BxC: jax.Array, labels_B: Array) -> jax.Array:
 
 def train_step(
     state: TrainState,
-    batch: Batch,
-    weights_B: jax.Array,
+    table: Table,
+    batch: Layout,
     noise_key: Key,
     *,
     model: nn.Module,
@@ -56,6 +56,12 @@ def train_step(
     The loss is sum(w l) / sum(w), so a smaller batch counts its own examples fully. The step's key is a function of the
     member's noise key and the step; dropout and mixout fold their own names into it.
 
+    Args:
+        state: before the update.
+        table: the training examples.
+        batch: which of them, and where they lie in the rows; without the axis S.
+        noise_key: of the member.
+
     Returns:
         the next state, and the loss and the norm of the gradient before clipping, both of shape ().
     """
@@ -63,54 +69,62 @@ def train_step(
 
     def loss_fn(params: Tree) -> jax.Array:
         effective = transform.apply(step_key, params, state.anchor)
-        logits = _apply(model, effective, batch, deterministic=False, rngs={"dropout": key_for(step_key, "dropout")})
-        losses = example_losses(logits, batch.labels)
+        rngs = {"dropout": key_for(step_key, "dropout")}
+        logits = _apply(model, effective, table, batch, deterministic=False, rngs=rngs)
+        losses = example_losses(logits, jnp.asarray(table.labels)[batch.examples])
         # where, not a product: a filler must not leak a NaN of its own into the sum
-        return jnp.sum(jnp.where(weights_B > 0, losses * weights_B, 0.0)) / jnp.sum(weights_B)
+        return jnp.sum(jnp.where(batch.weights > 0, losses * batch.weights, 0.0)) / jnp.sum(batch.weights)
 
     loss, grads = jax.value_and_grad(loss_fn)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)
-    return state, {"loss": loss, "grad_norm": optax.global_norm(grads)}
+    return state, {"loss": loss, "grad_norm": optax.tree.norm(grads)}
 
 
-def predict(params: Tree, batch: Batch, model: nn.Module) -> jax.Array:
-    """Logits [B, C] without dropout and without mixout."""
-    return _apply(model, params, batch, deterministic=True)
+def predict(params: Tree, table: Table, batch: Layout, model: nn.Module) -> jax.Array:
+    """Logits [E, C] of one batch, without dropout and without mixout."""
+    return _apply(model, params, table, batch, deterministic=True)
 
 
-def _apply(model: nn.Module, params: Tree, batch: Batch, **options: Any) -> jax.Array:
-    logits = model.apply({"params": params}, batch.tokens, batch.types, batch.segments, **options)
-    assert isinstance(logits, jax.Array)
-    return logits
+def _apply(model: nn.Module, params: Tree, table: Table, batch: Layout, **options: Any) -> jax.Array:
+    tokens_RxT, types_RxT = (jnp.asarray(x).reshape(-1)[batch.source] for x in (table.tokens, table.types))
+    logits_ExC = model.apply(
+        {"params": params},
+        tokens_RxT,
+        types_RxT,
+        batch.segments,
+        batch.positions,
+        batch.cls_rows,
+        batch.cls_columns,
+        **options,
+    )
+    assert isinstance(logits_ExC, jax.Array)
+    return logits_ExC
 
 
 def segment(
     state: TrainState,
-    data: Batch,
-    indices_SxB: jax.Array,
-    weights_SxB: jax.Array,
+    table: Table,
+    batches: Layout,
     noise_key: Key,
-    start: jax.Array,
-    stop: jax.Array,
+    count: jax.Array,
     step_fn: Callable[..., tuple[TrainState, dict[str, jax.Array]]],
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """Steps `start` to `stop` of a segment in one program, without a round trip to the host.
+    """The first `count` of S steps in one program, without a round trip to the host.
 
-    The bounds are traced, so the host may run a segment in pieces of any length, to show progress or to stop, with one
+    The bound is traced, so the host may cut a segment into pieces of any length, to show progress or to stop, with one
     compiled program and the same bits.
 
     Returns:
-        the state after the last step, and each step's metrics, shape [S], zero outside [start, stop).
+        the state after the last step, and each step's metrics, shape [S], zero from `count` on.
     """
-    steps = indices_SxB.shape[0]
+    steps = batches.source.shape[0]
     records = {"loss": jnp.zeros(steps), "grad_norm": jnp.zeros(steps)}
 
     def body(i: jax.Array, carry: tuple[TrainState, dict[str, jax.Array]]):
         state, records = carry
-        batch = jax.tree.map(lambda x: x[indices_SxB[i]], data)
-        state, metrics = step_fn(state, batch, weights_SxB[i], noise_key)
+        state, metrics = step_fn(state, table, jax.tree.map(lambda x: x[i], batches), noise_key)
         return state, {name: records[name].at[i].set(metrics[name]) for name in records}
 
-    return jax.lax.fori_loop(start, stop, body, (state, records))
+    return jax.lax.fori_loop(0, count, body, (state, records))

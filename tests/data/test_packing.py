@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from stablefit.data import batches, packing
+
+WIDTH = 16
+
+
+@pytest.fixture
+def lengths():
+    return np.random.default_rng(0).integers(2, WIDTH + 1, 50).astype(np.int32)
+
+
+def test_rows_hold_each_example_once_and_whole(lengths):
+    indices, weights = batches.schedule(50, 8, 14, seed=3)
+    where = packing.places(indices, weights, lengths, WIDTH)
+    rows = max(place.n_rows for place in where)
+    packed = packing.layout(indices, weights, where, lengths, WIDTH, rows)
+    for s in range(len(indices)):
+        real = packed.segments[s] > 0
+        expected = np.concatenate([i * WIDTH + np.arange(lengths[i]) for i in indices[s][weights[s] > 0]])
+        assert sorted(packed.source[s][real]) == sorted(expected)
+        for i, weight, row, column in zip(
+            indices[s], weights[s], packed.cls_rows[s], packed.cls_columns[s], strict=True
+        ):
+            if weight:
+                here = slice(column, column + lengths[i])
+                assert (packed.source[s, row, here] == i * WIDTH + np.arange(lengths[i])).all()
+                assert (packed.positions[s, row, here] == np.arange(lengths[i])).all()
+                number = packed.segments[s, row, column]
+                assert (packed.segments[s, row] == number).sum() == lengths[i]
+
+
+def test_packing_takes_few_rows():
+    lengths = np.clip(np.random.default_rng(1).lognormal(4.0, 0.5, 320), 8, 128).astype(np.int32)
+    counts = [packing.first_fit(part, 128).n_rows for part in lengths.reshape(10, 32)]
+    least = [-(-part.sum() // 128) for part in lengths.reshape(10, 32)]
+    assert sum(counts) <= 1.1 * sum(least)
+
+
+def test_full_rows_and_fillers():
+    place = packing.first_fit(np.array([0, WIDTH, 0, WIDTH]), WIDTH)
+    assert place.n_rows == 2
+    assert packing.first_fit(np.array([0, 0]), WIDTH).n_rows == 1
+
+
+@pytest.mark.parametrize("batch", [1, 7, 8, 50, 64])
+def test_evaluation_covers_every_example_once(lengths, batch):
+    packed, order = packing.evaluation_layout(lengths, WIDTH, batch, quantum=2)
+    assert packed.weights.sum() == 50
+    assert sorted(order) == sorted(np.flatnonzero(packed.weights.reshape(-1)))
+    assert (packed.examples.reshape(-1)[order] == np.arange(50)).all()
+    assert packed.source.shape[1] % 2 == 0
+    assert packed.examples.shape[1] <= batch

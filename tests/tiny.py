@@ -1,0 +1,75 @@
+"""A run of seconds: a random two-block encoder, a vocabulary of forty words, a pair task of sixty-odd examples."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from configs import base
+from stablefit.models import hf
+from stablefit.models.encoder import EncoderConfig
+
+WORDS = [f"w{i}" for i in range(36)]
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+
+
+def write_model(directory: Path, blocks: int = 2, width: int = 8) -> Path:
+    """A directory as Hugging Face's: config.json, model.safetensors, tokenizer.json."""
+    config = EncoderConfig(len(VOCABULARY), width, blocks, 2, 2 * width, max_position_embeddings=32)
+    rng = np.random.default_rng(0)
+    params: dict[str, Any] = {}
+    for entry in hf.name_table(config):
+        value = np.ones(entry.shape) if entry.ours.endswith("scale") else rng.normal(0, 0.3, entry.shape)
+        node = params
+        *path, leaf = entry.ours.split("/")
+        for part in path:
+            node = node.setdefault(part, {})
+        node[leaf] = value.astype(np.float32)
+    hf.save_encoder(directory, {"encoder": params}, config.to_dict())
+    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(directory / "tokenizer.json"))
+    (directory / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "BertTokenizer", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", '
+        '"unk_token": "[UNK]"}'
+    )
+    return directory
+
+
+def write_rte(directory: Path, train: int = 42, dev: int = 24) -> Path:
+    """A data root with a task RTE: the texts entail each other if they begin with the same word."""
+    rng = np.random.default_rng(1)
+    folder = directory / "RTE"
+    folder.mkdir(parents=True)
+    for name, n in (("train", train), ("dev", dev)):
+        lines = ["index\tsentence1\tsentence2\tlabel"]
+        for i in range(n):
+            first, second = (list(rng.choice(WORDS, rng.integers(2, 6))) for _ in range(2))
+            if i % 2:
+                second[0] = first[0]
+            lines.append(f"{i}\t{' '.join(first)}\t{' '.join(second)}\t{'entailment' if i % 2 else 'not_entailment'}")
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    return directory
+
+
+def config(root: Path, **changes: Any) -> ConfigDict:
+    """The base config on the tiny model and data under `root`, which `write_model` and `write_rte` made."""
+    values = base.get_config()
+    values.update(
+        model=str(root / "model"),
+        data_dir=str(root),
+        max_length=16,
+        batch_size=8,
+        eval_batch_size=8,
+        epochs=1.0,
+        evaluations=2,
+        learning_rate=1e-2,
+    )
+    values.update(changes)
+    return values

@@ -1,0 +1,208 @@
+"""No dead fields: every field of configs/base.py changes what a tiny run gives, or is listed with the reason why not."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from stablefit.errors import InputError
+from stablefit.training import checkpoints, job, loop, rundir, settings
+from tests import tiny
+
+# What every run here has: large steps and a large epsilon, so that each part of Adam's formula shows in six steps.
+COMMON: dict[str, Any] = {"evaluations": 1, "warmup_ratio": 0.4, "eps": 1e-2, "dropout": 0.0, "keep": "best_and_last"}
+
+
+class Case(NamedTuple):
+    """A field's other value, and what must be on for the field to matter. PLACE stands for the folder of the data."""
+
+    value: Any
+    partner: dict[str, Any] = {}  # noqa: RUF012
+
+
+CASES: dict[str, Case] = {
+    "model": Case("PLACE/other_model"),
+    "task": Case("cola"),
+    "data_dir": Case("PLACE/other"),
+    "max_length": Case(8),
+    "train_examples": Case(20),
+    "init_from": Case("PLACE/run/seed_0"),
+    "batch_size": Case(16),
+    "epochs": Case(0.5),
+    "max_steps": Case(4),
+    "evaluations": Case(2),
+    "learning_rate": Case(2e-2),
+    "schedule": Case("bert"),
+    "warmup_ratio": Case(0.0),
+    "clip_norm": Case(0.01),
+    "component_clip_norm": Case(0.01),
+    "b1": Case(0.5),
+    "b2": Case(0.9),
+    "eps": Case(1e-3),
+    "eps_hat": Case(True),
+    "bias_correction": Case("none"),
+    "weight_decay": Case(0.5),
+    "init_decay": Case(0.5),
+    "init_decay_coupled": Case(0.5),
+    "init_decay_unscaled": Case(0.5),
+    "projection_decay": Case(1.0),
+    "init_decay_everywhere": Case(True, {"init_decay": 0.5}),
+    "layer_decay": Case(0.5),
+    "layer_decay_convention": Case("electra", {"layer_decay": 0.5}),
+    "lr_multipliers": Case("head/.*=10"),
+    "reinit_layers": Case(1),
+    "reinit_blocks": Case((0,)),
+    "reinit_patterns": Case("encoder/layer_0/output/kernel"),
+    "reinit_pooler": Case(True),
+    "mixout_rate": Case(0.5),
+    "mixout_unit": Case("weight", {"mixout_rate": 0.5}),
+    "mixout_gradient": Case("official", {"mixout_rate": 0.5}),
+    "dropout": Case(0.3),
+    "seeds": Case((1,)),
+    "init_seed": Case(1),
+    "data_seed": Case(1),
+    "noise_seed": Case(1, {"dropout": 0.3}),
+    "compute_dtype": Case("bfloat16"),
+}
+
+# The tests at the end check that these do what they are for, and change no result.
+NOT_MEANT_TO: dict[str, str] = {
+    "eval_batch_size": "examples that are evaluated together; each counts once whatever their number",
+    "mixout_with_dropout": "lets mixout and dropout be on together, and does nothing else",
+    "cohort_size": "seeds in one program; the same runs up to rounding",
+    "keep": "which parameters are on disk at the end",
+    "checkpoint_minutes": "how often an unfinished run is saved",
+    "tensorboard": "the same numbers once more, in another format",
+}
+
+
+class Result(NamedTuple):
+    """Everything that a run found out, without names, times and places."""
+
+    metrics: list[dict[str, float]]  # losses and gradient norms of all steps, scores of the evaluations
+    rows: list[dict[str, Any]]
+    params: dict[str, Any]  # of the last step, of the first seed
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tiny_root) -> Path:
+    """The tiny task and a model of one block, and others of the same shapes in place of each."""
+    root = tmp_path_factory.mktemp("fields")
+    tiny.write_model(root / "model", blocks=1)
+    shutil.copytree(tiny_root / "RTE", root / "RTE")
+    shutil.copytree(root / "model", root / "other_model")
+    weights = load_file(root / "model" / "model.safetensors")
+    save_file({name: 2 * value for name, value in weights.items()}, root / "other_model" / "model.safetensors")
+    # The same texts with the labels the other way round, and as single sentences.
+    for folder, name in (
+        ("other/RTE", "train.tsv"),
+        ("other/RTE", "dev.tsv"),
+        ("CoLA", "train.tsv"),
+        ("CoLA", "dev.tsv"),
+    ):
+        header, *rows = [line.split("\t") for line in (root / "RTE" / name).read_text().splitlines()]
+        flipped = [[*row[:3], "entailment" if row[3] == "not_entailment" else "not_entailment"] for row in rows]
+        single = [["source", str(int(row[3] == "entailment")), "", row[1]] for row in rows]
+        lines = single if folder == "CoLA" else [header, *flipped]
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder / name).write_text("".join("\t".join(line) + "\n" for line in lines))
+    params = job.load(settings.read(tiny.config(root))).pretrained["encoder"]
+    head = {"kernel": np.full((8, 2), 0.1, np.float32), "bias": np.array([0.1, -0.1], np.float32)}
+    checkpoints.save_params(root / "run" / "seed_0" / "best", {"encoder": params, "head": head})
+    return root
+
+
+@pytest.fixture(scope="module")
+def result(place, tmp_path_factory):
+    """`result(**changes)`: what the tiny run gives; equal runs are done once."""
+    done: dict[str, Result] = {}
+
+    def run(**changes: Any) -> Result:
+        key = json.dumps(changes, sort_keys=True)
+        if key not in done:
+            done[key] = run_in(tmp_path_factory.mktemp("run") / "w", place, **changes)
+        return done[key]
+
+    return run
+
+
+def run_in(workdir: Path, place: Path, **changes: Any) -> Result:
+    changes = {n: v.replace("PLACE", str(place)) if isinstance(v, str) else v for n, v in (COMMON | changes).items()}
+    config = settings.read(tiny.config(place, **changes))
+    rows = loop.run(job.load(config), rundir.RunDirectory(workdir, config), quiet=True)
+    scores = ("best_step", "validation", "test_best", "test_last", "steps", "failed")
+    seed = workdir / f"seed_{config.seeds[0]}"
+    return Result(
+        rundir.read_lines(seed / "metrics.jsonl"),
+        [{name: row[name] for name in scores} for row in rows],
+        checkpoints.load_params(seed / "last") if (seed / "last").is_dir() else {},
+    )
+
+
+def same(one: Result, other: Result) -> bool:
+    a, b = (jax.tree.flatten((r.metrics, r.rows, r.params)) for r in (one, other))
+    return a[1] == b[1] and all(np.array_equal(x, y) for x, y in zip(a[0], b[0], strict=True))
+
+
+def test_every_field_is_in_one_of_the_tables():
+    assert CASES.keys() | NOT_MEANT_TO.keys() == settings.FIELDS.keys()
+    assert not CASES.keys() & NOT_MEANT_TO.keys()
+
+
+@pytest.mark.parametrize("field", CASES)
+def test_a_field_changes_the_result(field, result):
+    case = CASES[field]
+    reference, changed = result(**case.partner), result(**case.partner, **{field: case.value})
+    for run in (reference, changed):
+        assert all(np.isfinite(row["loss"]) for row in run.metrics)
+    assert not same(reference, changed)
+
+
+def test_an_equal_run_is_equal(result, place, tmp_path):
+    assert same(result(), run_in(tmp_path / "again", place))
+
+
+def test_eval_batch_size(result):
+    assert same(result(), result(eval_batch_size=64))
+
+
+def test_mixout_with_dropout(place):
+    both = {"mixout_rate": 0.5, "dropout": 0.1}
+    settings.read(tiny.config(place, **both, mixout_with_dropout=True))
+    with pytest.raises(InputError, match="mixout_with_dropout=True"):
+        settings.read(tiny.config(place, **both))
+
+
+def test_cohort_size(result):
+    one, two = result(seeds=(0, 1), cohort_size=1), result(seeds=(0, 1), cohort_size=2)
+    losses = [[row["loss"] for row in run.metrics] for run in (one, two)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4), one.params, two.params)
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best_and_last", {"best", "last"}), ("best", {"best"}), ("none", set())])
+def test_keep(keep, kept, result, place, tmp_path):
+    run = run_in(tmp_path / "w", place, keep=keep)
+    assert {path.name for path in (tmp_path / "w" / "seed_0").iterdir() if path.is_dir()} == kept
+    assert (run.metrics, run.rows) == (result().metrics, result().rows)
+
+
+def test_checkpoint_minutes(result, place, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(checkpoints, "save_state", lambda directory, step, *_: saved.append(step))
+    seldom = run_in(tmp_path / "seldom", place, evaluations=2)
+    assert saved == []
+    often = run_in(tmp_path / "often", place, evaluations=2, checkpoint_minutes=0.0)
+    assert saved == [3]
+    assert same(seldom, often)
+
+
+def test_tensorboard(result, place, tmp_path):
+    run = run_in(tmp_path / "w", place, tensorboard=True)
+    assert len(list((tmp_path / "w" / "seed_0" / "tensorboard").iterdir())) == 1
+    assert same(run, result())

@@ -1,0 +1,186 @@
+"""A run from start to rows: the same bits twice, after an interruption, and beside other seeds."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+
+from stablefit.errors import InputError
+from stablefit.training import checkpoints, job, loop, order, rundir, settings
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def prepare(tiny_root):
+    """`prepare(**changes)`: a tiny job; jobs of equal settings are loaded once."""
+    jobs = {}
+
+    def make(**changes):
+        key = json.dumps(changes)
+        if key not in jobs:
+            jobs[key] = job.load(settings.read(tiny.config(tiny_root, **changes)))
+        return jobs[key]
+
+    return make
+
+
+def run(the_job, path):
+    return loop.run(the_job, rundir.RunDirectory(path, the_job.settings), quiet=True)
+
+
+def traces(path, seed=0):
+    """Everything numeric that a seed leaves behind."""
+    folder = path / f"seed_{seed}"
+    best, last = (checkpoints.load_params(folder / name) for name in ("best", "last"))
+    predictions = dict(np.load(folder / "predictions.npz"))
+    return rundir.read_lines(folder / "metrics.jsonl"), predictions, best, last
+
+
+def assert_same_bits(one, other):
+    import jax
+
+    assert one[0] == other[0]
+    for a, b in zip(one[1:], other[1:], strict=True):
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture(scope="module")
+def whole(prepare, tmp_path_factory):
+    """A run of two seeds, and its rows."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    return path, run(prepare(seeds=(0, 1)), path)
+
+
+def test_rows_and_files(whole, prepare):
+    path, rows = whole
+    assert [row["seed"] for row in rows] == [0, 1]
+    assert rows[0]["steps"] == 6  # 42 examples in batches of 8: the last has two
+    metrics, predictions, best, last = traces(path)
+    training = [row for row in metrics if "split" not in row]
+    assert [row["step"] for row in training] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in metrics if row.get("split") == "validation"] == [3, 6]
+    assert predictions["test_last"].shape == (12, 2)
+    assert set(best) == set(last) == {"encoder", "head"}
+    assert not (path / "seed_0" / "state").exists()
+
+
+def test_reported_scores_are_those_of_the_stored_predictions(whole):
+    path, rows = whole
+    for row in rows:
+        predictions = np.load(path / f"seed_{row['seed']}" / "predictions.npz")
+        for name in ("test_best", "test_last"):
+            accuracy = (predictions[name].argmax(1) == predictions["test_labels"]).mean()
+            assert row[name]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_best_is_the_first_of_the_best(whole):
+    path, rows = whole
+    for row in rows:
+        metrics = rundir.read_lines(path / f"seed_{row['seed']}" / "metrics.jsonl")
+        scores = {m["step"]: m["accuracy"] for m in metrics if m.get("split") == "validation"}
+        best = max(scores.values())
+        assert row["best_step"] == min(step for step, score in scores.items() if score == best)
+
+
+def test_the_same_command_twice_gives_the_same_bits(whole, prepare, tmp_path):
+    run(prepare(seeds=(0, 1)), tmp_path / "run")
+    for seed in (0, 1):
+        assert_same_bits(traces(whole[0], seed), traces(tmp_path / "run", seed))
+
+
+def test_seeds_differ(whole):
+    assert traces(whole[0], 0)[0] != traces(whole[0], 1)[0]
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 6, 8])
+def test_an_interrupted_run_goes_on_with_the_same_bits(whole, prepare, tmp_path, monkeypatch, step):
+    """SIGTERM inside a segment, at its last step, at the last of all, and in the second seed."""
+    the_job, path = prepare(seeds=(0, 1)), tmp_path / "run"
+    seen = 0
+    train = loop._CohortRun._show
+
+    def show(self, steps, loss):
+        nonlocal seen
+        seen += steps
+        if seen >= step:
+            signal.raise_signal(signal.SIGTERM)
+        train(self, steps, loss)
+
+    monkeypatch.setattr(order, "PIECE_SECONDS", 0.0)  # one step a piece
+    monkeypatch.setattr(loop._CohortRun, "_show", show)
+    with pytest.raises(loop.Interrupted) as stop:
+        run(the_job, path)
+    assert stop.value.signum == signal.SIGTERM
+    assert seen == step
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    rows = run(the_job, path)
+    assert [row["test_best"] for row in rows] == [row["test_best"] for row in whole[1]]
+    for seed in (0, 1):
+        assert_same_bits(traces(whole[0], seed), traces(path, seed))
+
+
+def test_seeds_can_be_added(whole, prepare, tmp_path):
+    run(prepare(seeds=(1,)), tmp_path / "run")
+    rows = run(prepare(seeds=(0, 1)), tmp_path / "run")
+    assert [row["test_last"] for row in rows] == [row["test_last"] for row in whole[1]]
+
+
+def test_a_directory_of_another_run_is_refused(whole, prepare):
+    other = prepare(seeds=(0, 1), learning_rate=5e-3)
+    before = sorted((p, p.stat().st_mtime_ns) for p in whole[0].rglob("*"))
+    with pytest.raises(InputError, match=r"learning_rate=0\.01, this one has 0\.005"):
+        rundir.RunDirectory(whole[0], other.settings)
+    assert before == sorted((p, p.stat().st_mtime_ns) for p in whole[0].rglob("*"))
+
+
+def test_a_directory_with_something_else_is_refused(prepare, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="holds no run"):
+        rundir.RunDirectory(tmp_path, prepare(seeds=(0, 1)).settings)
+
+
+def test_a_cohort_of_members_agrees_with_single_runs(whole, prepare, tmp_path):
+    """Two seeds in one program, as on an accelerator: the same within rounding."""
+    rows = run(prepare(seeds=(0, 1), cohort_size=2), tmp_path / "run")
+    assert rows[0]["layout"]["members"] == 2
+    for seed in (0, 1):
+        alone, together = traces(whole[0], seed), traces(tmp_path / "run", seed)
+        for a, b in zip(alone[0], together[0], strict=True):
+            assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+        np.testing.assert_allclose(alone[1]["test_last"], together[1]["test_last"], atol=1e-3)
+
+
+def test_streams_can_be_held(prepare, tmp_path):
+    """With every stream held, seeds are the same run; with one free, they are not."""
+    held = run(prepare(seeds=(0, 1), init_seed=3, data_seed=3, noise_seed=3), tmp_path / "held")
+    assert held[0]["test_last"] == held[1]["test_last"]
+    free = run(prepare(seeds=(0, 1), init_seed=3, data_seed=3), tmp_path / "free")
+    assert free[0]["test_last"] != free[1]["test_last"]
+
+
+def test_an_intermediate_run_is_the_start(whole, prepare, tmp_path):
+    """The encoder of a finished run, and its head, since the labels are as many; the optimizer starts anew."""
+    the_job = prepare(init_from=str(whole[0] / "seed_0"))
+    best = traces(whole[0])[2]
+    np.testing.assert_array_equal(
+        the_job.pretrained["encoder"]["layer_0"]["output"]["kernel"], best["encoder"]["layer_0"]["output"]["kernel"]
+    )
+    np.testing.assert_array_equal(the_job.pretrained["head"]["kernel"], best["head"]["kernel"])
+    rows = run(the_job, tmp_path / "run")
+    first = traces(tmp_path / "run")[0][0]
+    assert first["step"] == 1
+    assert rows[0]["model"].endswith("seed_0")
+
+
+def test_a_missing_intermediate_run_is_named(prepare, tmp_path):
+    with pytest.raises(InputError, match="nothing/best is not there"):
+        prepare(init_from=str(tmp_path / "nothing"))
+
+
+def test_a_cut_off_result_line_is_not_a_row(whole, tmp_path):
+    text = (whole[0] / "results.jsonl").read_text()
+    (tmp_path / "results.jsonl").write_text(text[: len(text) - 20])
+    assert len(rundir.read_lines(tmp_path / "results.jsonl")) == 1

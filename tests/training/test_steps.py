@@ -1,0 +1,157 @@
+"""The loss and the segment: what a step computes, and that pieces of a segment are the segment."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from stablefit import methods
+from stablefit.data import packing
+from stablefit.models.encoder import EncoderConfig
+from stablefit.models.heads import SequenceClassifier
+from stablefit.training import steps
+from stablefit.training.steps import Table, TrainState
+
+CONFIG = EncoderConfig(20, 8, 1, 2, 16, max_position_embeddings=16)
+N, T = 12, 6
+
+
+@pytest.fixture(scope="module")
+def model():
+    return SequenceClassifier(CONFIG, 2, dropout=0.1)
+
+
+@pytest.fixture(scope="module")
+def still():
+    """The model without dropout."""
+    return SequenceClassifier(CONFIG, 2, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def lengths():
+    return np.random.default_rng(1).integers(2, T + 1, N)
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 20, (N, T)).astype(np.int32)
+    return Table(tokens, np.zeros((N, T), np.int32), rng.integers(0, 2, N).astype(np.int32))
+
+
+@pytest.fixture(scope="module")
+def state(model, table):
+    params = model.init(jax.random.key(0), table.tokens, table.types, table.types, deterministic=True)["params"]
+    return TrainState(jnp.int32(0), params, optax.adam(1e-2).init(params), ())
+
+
+def batch(lengths, examples, weights=None, rows=None, packed=True):
+    """One batch: packed as the run packs it, or one example a row."""
+    indices = np.array([examples], np.int32)
+    weights = np.ones(indices.shape, np.float32) if weights is None else np.array([weights], np.float32)
+    where = packing.places(indices, weights, lengths, T)
+    if not packed:
+        where = [packing.Place(np.arange(len(examples)), np.zeros(len(examples), np.int32), len(examples))]
+    layout = packing.layout(indices, weights, where, lengths, T, rows or where[0].n_rows)
+    return jax.tree.map(lambda x: x[0], layout)
+
+
+def step_fn(model, transform=None):
+    step = functools.partial(
+        steps.train_step, model=model, transform=transform or methods.identity(), optimizer=optax.sgd(1.0)
+    )
+
+    def stateless(state, table, batch, key):
+        new, metrics = step(state.replace(opt_state=optax.sgd(1.0).init(state.params)), table, batch, key)
+        return new.replace(opt_state=state.opt_state), metrics
+
+    return jax.jit(stateless)
+
+
+def gradient(model, state, table, batch):
+    """The gradient of a batch, as the step of plain gradient descent at rate 1."""
+    new, metrics = step_fn(model)(state, table, batch, jax.random.key(1))
+    return jax.tree.map(lambda old, new: old - new, state.params, new.params), metrics
+
+
+def assert_close(one, other, atol):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=atol)
+
+
+def test_packing_gives_the_gradient_of_padding(still, state, table, lengths):
+    """Examples that share rows do not see each other."""
+    packed, padded = batch(lengths, list(range(8))), batch(lengths, list(range(8)), packed=False)
+    assert packed.source.shape[0] < padded.source.shape[0]
+    packed_grad, packed_metrics = gradient(still, state, table, packed)
+    padded_grad, padded_metrics = gradient(still, state, table, padded)
+    np.testing.assert_allclose(packed_metrics["loss"], padded_metrics["loss"], rtol=1e-6)
+    assert_close(packed_grad, padded_grad, 1e-6)
+
+
+def test_empty_rows_change_nothing(still, state, table, lengths):
+    own, more = batch(lengths, [0, 1, 2]), batch(lengths, [0, 1, 2], rows=7)
+    assert_close(gradient(still, state, table, own)[0], gradient(still, state, table, more)[0], 1e-6)
+
+
+def test_fillers_do_not_count(still, state, table, lengths):
+    """A batch of five filled up to eight has the loss and the gradient of the five."""
+    own = gradient(still, state, table, batch(lengths, [0, 1, 2, 3, 4]))
+    filled = gradient(still, state, table, batch(lengths, [0, 1, 2, 3, 4, 9, 0, 0], [1, 1, 1, 1, 1, 0, 0, 0]))
+    np.testing.assert_allclose(own[1]["loss"], filled[1]["loss"], rtol=1e-6)
+    assert_close(own[0], filled[0], 1e-6)
+
+
+def test_a_smaller_batch_is_a_mean_of_its_own(still, state, table, lengths):
+    """The loss of three examples is the mean of the three, not their sum over a full batch."""
+    alone = [gradient(still, state, table, batch(lengths, [i]))[1]["loss"] for i in (3, 4, 5)]
+    together = gradient(still, state, table, batch(lengths, [3, 4, 5, 0], [1, 1, 1, 0]))[1]["loss"]
+    np.testing.assert_allclose(together, np.mean(alone), rtol=1e-6)
+
+
+def test_losses():
+    logits = jnp.array([[2.0, 0.0], [0.0, 1.0]])
+    expected = [np.log(1 + np.exp(-2.0)), np.log(1 + np.exp(1.0))]
+    np.testing.assert_allclose(steps.example_losses(logits, jnp.array([0, 0])), expected, rtol=1e-6)
+    np.testing.assert_allclose(steps.example_losses(logits[:, :1], jnp.array([0.5, 3.0])), [2.25, 9.0], rtol=1e-6)
+
+
+def test_pieces_have_the_bits_of_the_whole(model, state, table, lengths):
+    indices = np.random.default_rng(2).integers(0, N, (5, 4)).astype(np.int32)
+    weights = np.ones((5, 4), np.float32)
+    layout = packing.layout(indices, weights, packing.places(indices, weights, lengths, T), lengths, T, 4)
+    segment = jax.jit(functools.partial(steps.segment, step_fn=step_fn(model)))
+    whole, records = segment(state, table, layout, jax.random.key(3), 5)
+    first, first_records = segment(state, table, layout, jax.random.key(3), 2)
+    shifted = jax.tree.map(lambda x: np.roll(x, -2, 0), layout)
+    pieces, rest_records = segment(first, table, shifted, jax.random.key(3), 3)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), whole, pieces))
+    np.testing.assert_array_equal(records["loss"][:2], first_records["loss"][:2])
+    np.testing.assert_array_equal(records["loss"][2:], rest_records["loss"][:3])
+    assert int(whole.step) == 5
+    assert len(set(np.asarray(records["loss"]).tolist())) == 5
+
+
+def test_dropout_is_a_function_of_key_and_step(model, state, table, lengths):
+    step, one = step_fn(model), batch(lengths, list(range(8)))
+
+    def loss(key, at):
+        return float(step(state.replace(step=jnp.int32(at)), table, one, jax.random.key(key))[1]["loss"])
+
+    assert loss(1, 0) == loss(1, 0)
+    assert loss(1, 0) != loss(1, 1)
+    assert loss(1, 0) != loss(2, 0)
+
+
+def test_mixout_acts_in_the_loss_and_not_in_prediction(still, state, table, lengths):
+    """At rate 1 every kernel is the anchor's: the loss is the anchor's, while predictions use the weights."""
+    mixout = methods.mixout(1.0)
+    mixed = state.replace(anchor=mixout.init(jax.tree.map(jnp.zeros_like, state.params)))
+    one = batch(lengths, list(range(8)))
+    _, metrics = step_fn(still, mixout)(mixed, table, one, jax.random.key(0))
+    assert float(metrics["loss"]) == pytest.approx(np.log(2), abs=1e-6)  # a head of zeros knows nothing
+    logits = jax.jit(functools.partial(steps.predict, model=still))(state.params, table, one)
+    assert float(jnp.abs(logits).max()) > 1e-3
