@@ -1,0 +1,108 @@
+"""Mixout: each step, a random part of the weights takes its pre-trained value."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from stablefit.errors import InputError
+from stablefit.methods.noise import draw_leaves
+from stablefit.methods.numeric import Scalar, check_range, is_constant, widen
+from stablefit.methods.param_transform import ParamTransform, identity
+from stablefit.paths import Key, map_named, select
+
+KERNELS = (r"(?:.*/)?kernel",)
+
+
+class MixoutState(NamedTuple):
+    """State of mixout."""
+
+    anchor: Any  # the tree of params at init; `optax.MaskedNode()` in place of a leaf that is not mixed
+
+
+def mixout(
+    rate: Scalar,
+    *,
+    where: Sequence[str] | None = None,
+    unit: Literal["input", "weight"] = "input",
+    gradient: Literal["true", "official"] = "true",
+) -> ParamTransform:
+    """Mix the weights with their values at `init`: inverted dropout on the difference.
+
+        w' = u + M (w - u) / (1 - p),   M ~ Bernoulli(1 - p),   so that E[w'] = w
+
+    The anchor u is a copy of the parameters given to `init`, kept in the state and never closed over. Evaluation uses
+    w itself. The arithmetic is in float32 also for bfloat16 weights.
+
+    Args:
+        rate: p in [0, 1], a Python number or a scalar that may be traced. 0 is the identity and leaves the bits alone;
+            1 gives u.
+        where: patterns of the leaves to mix; each must match at least one. Default: every leaf called `kernel`.
+        unit: what shares a draw. `input`: one draw for each input feature of a kernel [in, out], mask [in, 1]; in a
+            kernel of more axes all but the last count as input; a vector is drawn by element. `weight`: one draw for
+            each weight.
+        gradient: `true` is the gradient of the formula, dw'/dw = M / (1 - p). `official` is M alone.
+
+    Returns:
+        A `ParamTransform`. The key of leaf `name` is `key_for(key, "mixout/" + name)`.
+
+    Raises:
+        InputError: a rate outside [0, 1], an unknown unit or gradient; at `init`, a pattern that matches nothing.
+
+    >>> params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+    >>> half = mixout(0.5)
+    >>> state = half.init(jax.tree.map(jnp.zeros_like, params))
+    >>> half.apply(jax.random.key(0), params, state)["kernel"].tolist()
+    [[2.0, 2.0, 2.0], [0.0, 0.0, 0.0]]
+
+    Reference: Lee, Cho, Kang, "Mixout: Effective Regularization to Finetune Large-scale Pretrained Language Models",
+    ICLR 2020, draws each weight on its own: `unit="weight"`. The released code, with which Zhang et al., "Revisiting
+    Few-sample BERT Fine-tuning", ICLR 2021, made their numbers, draws whole input units and leaves 1 / (1 - p) out of
+    its gradient: `unit="input", gradient="official"`. It also mixes the head, and sets every dropout to 0.
+    """
+    check_range("mixout rate", rate, 0, 1)
+    if unit not in ("input", "weight"):
+        raise InputError(f"mixout unit is {unit!r}; it must be 'input' or 'weight'")
+    if gradient not in ("true", "official"):
+        raise InputError(f"mixout gradient is {gradient!r}; it must be 'true' or 'official'")
+    if is_constant(rate, 0):
+        return identity()
+
+    def init(params: Any) -> MixoutState:
+        chosen = select(params, KERNELS if where is None else where)
+        # A copy: the params may be donated to the step, and the anchor must outlive them.
+        return MixoutState(
+            jax.tree.map(lambda w, mixed: jnp.array(w, copy=True) if mixed else optax.MaskedNode(), params, chosen)
+        )
+
+    def apply(key: Key, params: Any, state: MixoutState) -> Any:
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def note(name: str, w: jax.Array, u: Any) -> None:
+            if not isinstance(u, optax.MaskedNode):
+                shapes[name] = (*w.shape[:-1], 1) if unit == "input" and w.ndim > 1 else w.shape
+
+        map_named(note, params, state.anchor)
+        # uniform lies in [0, 1): every unit is kept at rate 0, none at rate 1. float32 also in a program with x64, so
+        # that the masks do not depend on the precision.
+        draws = draw_leaves(key, "mixout", shapes, lambda k, shape: jax.random.uniform(k, shape, jnp.float32))
+
+        def leaf(name: str, w: jax.Array, u: Any) -> jax.Array:
+            return _mix(w, u, draws[name] >= rate, rate, gradient) if name in draws else w
+
+        return map_named(leaf, params, state.anchor)
+
+    return ParamTransform(init, apply)
+
+
+def _mix(w: jax.Array, u: jax.Array, kept: jax.Array, rate: Scalar, gradient: str) -> jax.Array:
+    w_wide, u_wide = widen(w), widen(jax.lax.stop_gradient(u))
+    keep_rate = jnp.where(jnp.asarray(rate) < 1, 1 - rate, 1)  # at rate 1 nothing is kept: any divisor will do
+    mixed = u_wide + jnp.where(kept, (w_wide - u_wide) / keep_rate, 0)
+    if gradient == "official":
+        # The second term is zero; only its gradient counts.
+        mixed = jax.lax.stop_gradient(mixed) + jnp.where(kept, w_wide - jax.lax.stop_gradient(w_wide), 0)
+    # u + (w - u) rounds; at a traced rate of 0 the weights must come back as they were.
+    return jnp.where(jnp.asarray(rate) == 0, w, mixed.astype(w.dtype))

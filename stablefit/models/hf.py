@@ -1,0 +1,289 @@
+"""Hugging Face directories <-> parameters of the encoder: one name table, used in both directions.
+
+The only file that knows safetensors. Pickled weights are never opened; a directory that has nothing else gets the
+command that converts it. transformers is not needed, and huggingface_hub only for a hub id.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+from safetensors.numpy import save_file
+
+from stablefit.errors import InputError
+from stablefit.models.encoder import EncoderConfig
+from stablefit.models.sources import CONFIG, INDEX, WEIGHTS, conversion, index_files, read_json, resolve
+
+__all__ = ["Entry", "LoadReport", "load_config", "load_encoder", "name_table", "resolve", "save_encoder"]
+
+# (ours, theirs, shape of ours); {i} is the layer. V vocabulary, P positions, S token types, D hidden, F intermediate.
+# Kernels are [in, out] here and [out, in] there. Order: as the model is built.
+_EMBEDDINGS = (
+    ("embeddings/word_embeddings/embedding", "embeddings.word_embeddings.weight", "VD"),
+    ("embeddings/position_embeddings/embedding", "embeddings.position_embeddings.weight", "PD"),
+    ("embeddings/token_type_embeddings/embedding", "embeddings.token_type_embeddings.weight", "SD"),
+    ("embeddings/LayerNorm/scale", "embeddings.LayerNorm.weight", "D"),
+    ("embeddings/LayerNorm/bias", "embeddings.LayerNorm.bias", "D"),
+)
+_LAYER = (
+    ("layer_{i}/attention/query/kernel", "encoder.layer.{i}.attention.self.query.weight", "DD"),
+    ("layer_{i}/attention/query/bias", "encoder.layer.{i}.attention.self.query.bias", "D"),
+    ("layer_{i}/attention/key/kernel", "encoder.layer.{i}.attention.self.key.weight", "DD"),
+    ("layer_{i}/attention/key/bias", "encoder.layer.{i}.attention.self.key.bias", "D"),
+    ("layer_{i}/attention/value/kernel", "encoder.layer.{i}.attention.self.value.weight", "DD"),
+    ("layer_{i}/attention/value/bias", "encoder.layer.{i}.attention.self.value.bias", "D"),
+    ("layer_{i}/attention/output/kernel", "encoder.layer.{i}.attention.output.dense.weight", "DD"),
+    ("layer_{i}/attention/output/bias", "encoder.layer.{i}.attention.output.dense.bias", "D"),
+    ("layer_{i}/attention/LayerNorm/scale", "encoder.layer.{i}.attention.output.LayerNorm.weight", "D"),
+    ("layer_{i}/attention/LayerNorm/bias", "encoder.layer.{i}.attention.output.LayerNorm.bias", "D"),
+    ("layer_{i}/intermediate/kernel", "encoder.layer.{i}.intermediate.dense.weight", "DF"),
+    ("layer_{i}/intermediate/bias", "encoder.layer.{i}.intermediate.dense.bias", "F"),
+    ("layer_{i}/output/kernel", "encoder.layer.{i}.output.dense.weight", "FD"),
+    ("layer_{i}/output/bias", "encoder.layer.{i}.output.dense.bias", "D"),
+    ("layer_{i}/LayerNorm/scale", "encoder.layer.{i}.output.LayerNorm.weight", "D"),
+    ("layer_{i}/LayerNorm/bias", "encoder.layer.{i}.output.LayerNorm.bias", "D"),
+)
+_POOLER = (("pooler/kernel", "pooler.dense.weight", "DD"), ("pooler/bias", "pooler.dense.bias", "D"))
+_HEAD = (("head/kernel", "classifier.weight"), ("head/bias", "classifier.bias"))
+
+_PREFIX = "bert."
+_IGNORED = re.compile(r"(?:cls|classifier|qa_outputs)\..*|embeddings\.position_ids")
+_FLOATS = ("F16", "BF16", "F32")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+    """What was read: files, stored types, tensors left aside, and whether the weights had a pooler."""
+
+    directory: Path
+    files: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    ignored: tuple[str, ...]
+    has_pooler: bool
+    num_parameters: int
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        pooler = "with pooler" if self.has_pooler else "no pooler: a new one starts at N(0, 0.02)"
+        aside = f"; left aside: {_some(self.ignored)}" if self.ignored else ""
+        return f"{self.directory}: {self.num_parameters:,} parameters ({', '.join(self.dtypes)}), {pooler}{aside}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One row of the name table for a given model: our name, theirs, our shape."""
+
+    ours: str
+    theirs: str
+    shape: tuple[int, ...]
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        return self.shape[::-1] if self.ours.endswith("kernel") else self.shape
+
+
+def name_table(config: EncoderConfig) -> list[Entry]:
+    """Every tensor of the encoder: name under `encoder/`, name in Hugging Face files without `bert.`, shape here."""
+    sizes = {
+        "V": config.vocab_size,
+        "P": config.max_position_embeddings,
+        "S": config.type_vocab_size,
+        "D": config.hidden_size,
+        "F": config.intermediate_size,
+    }
+    layers = [
+        (ours.format(i=i), theirs.format(i=i), dims)
+        for i in range(config.num_hidden_layers)
+        for ours, theirs, dims in _LAYER
+    ]
+    return [
+        Entry(ours, theirs, tuple(sizes[dim] for dim in dims))
+        for ours, theirs, dims in (*_EMBEDDINGS, *layers, *_POOLER)
+    ]
+
+
+def load_config(directory: str | Path) -> EncoderConfig:
+    """The encoder's sizes from `config.json`.
+
+    Raises:
+        InputError: no such file, not JSON, or a field that this encoder cannot follow.
+    """
+    file = Path(directory) / CONFIG
+    return EncoderConfig.from_dict(read_json(file), str(file))
+
+
+def load_encoder(directory: str | Path, config: EncoderConfig) -> tuple[dict[str, Any], LoadReport]:
+    """The encoder's parameters from `model.safetensors`, or from the shards of `model.safetensors.index.json`.
+
+    Names may carry the prefix `bert.`, and LayerNorms the old names gamma and beta. Heads are left aside.
+
+    Args:
+        directory: holds the weights.
+        config: the sizes that the weights must have.
+
+    Returns:
+        params: nested dict of NumPy float32 arrays, without the level `encoder`; without `pooler` if none was stored.
+        report: what was read; `has_pooler` tells the caller to start one.
+
+    Raises:
+        InputError: no safetensors, a damaged file, or tensors that are missing, unexpected, misshapen or not finite.
+    """
+    directory = Path(directory)
+    table = {entry.theirs: entry for entry in name_table(config)}
+    stored, ignored = _list_tensors(directory)
+    has_pooler = any(name in stored for _, name, _ in _POOLER)
+    if not has_pooler:
+        for _, name, _ in _POOLER:
+            del table[name]
+    _check_tensors(directory, table, stored)
+    params: dict[str, Any] = {}
+    dtypes = set()
+    for name, array, dtype in _read_tensors(stored):
+        if not np.isfinite(array).all():
+            raise InputError(f"{stored[name].file}: {stored[name].name} holds NaN or infinite values; fetch it again")
+        entry = table[name]
+        _put(params, entry.ours, np.ascontiguousarray(array.T) if entry.ours.endswith("kernel") else array)
+        dtypes.add(dtype)
+    count = sum(int(np.prod(entry.shape)) for entry in table.values())
+    files = tuple(sorted({tensor.file.name for tensor in stored.values()}))
+    return params, LoadReport(directory, files, tuple(sorted(dtypes)), tuple(ignored), has_pooler, count)
+
+
+def save_encoder(directory: str | Path, params: Mapping[str, Any], config_dict: Mapping[str, Any]) -> None:
+    """Write `model.safetensors` and `config.json`, so that PyTorch's `BertForSequenceClassification` loads them.
+
+    Args:
+        directory: made if it does not exist; files of those names are replaced.
+        params: {"encoder": ..., "head": ...}; the head may be left out. Stored as float32.
+        config_dict: the fields of config.json; architecture and number of labels are set here, `id2label` is kept if
+            it has as many labels as the head has outputs.
+
+    Raises:
+        InputError: a parameter that the name table does not know, or one that is missing.
+    """
+    directory = Path(directory)
+    config = EncoderConfig.from_dict(config_dict, "config_dict")
+    names = {f"encoder/{entry.ours}": _PREFIX + entry.theirs for entry in name_table(config)} | dict(_HEAD)
+    leaves = dict(_leaves(params))
+    may_lack = {"encoder/pooler/kernel", "encoder/pooler/bias", *dict(_HEAD)}
+    missing, unknown = sorted(names.keys() - leaves.keys() - may_lack), sorted(leaves.keys() - names.keys())
+    if missing or unknown:
+        raise InputError(f"cannot export to {directory}: missing {_some(missing)}; unknown {_some(unknown)}")
+    tensors = {}
+    for ours, leaf in leaves.items():
+        array = np.asarray(leaf, np.float32)
+        tensors[names[ours]] = np.ascontiguousarray(array.T if ours.endswith("kernel") else array)
+    fields = dict(config_dict, architectures=["BertModel"])
+    if "head/bias" in leaves:
+        labels = len(leaves["head/bias"])
+        fields["architectures"] = ["BertForSequenceClassification"]
+        if len(fields.get("id2label", ())) != labels:
+            fields["id2label"] = {str(i): f"LABEL_{i}" for i in range(labels)}
+        fields["label2id"] = {label: int(i) for i, label in fields["id2label"].items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    # Written beside and renamed: a reader never sees half a file.
+    save_file(tensors, directory / f"{WEIGHTS}.part", metadata={"format": "pt"})
+    (directory / f"{CONFIG}.part").write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n")
+    for name in (WEIGHTS, CONFIG):
+        (directory / f"{name}.part").replace(directory / name)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tensor:
+    """A stored tensor, known from the header of its file."""
+
+    file: Path
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def _list_tensors(directory: Path) -> tuple[dict[str, _Tensor], list[str]]:
+    """The stored tensors by name without prefix and old spellings, and the names left aside; reads headers only."""
+    stored: dict[str, _Tensor] = {}
+    ignored = []
+    for file in _weight_files(directory):
+        with _open(file) as handle:
+            for name in handle.keys():  # noqa: SIM118 -- not a dict
+                canonical = name.removeprefix(_PREFIX)
+                canonical = canonical.replace("LayerNorm.gamma", "LayerNorm.weight")
+                canonical = canonical.replace("LayerNorm.beta", "LayerNorm.bias")
+                if _IGNORED.fullmatch(canonical):
+                    ignored.append(name)
+                    continue
+                if canonical in stored:
+                    raise InputError(f"{file}: {name} is stored twice, also as {stored[canonical].name}")
+                part = handle.get_slice(name)
+                stored[canonical] = _Tensor(file, name, part.get_dtype(), tuple(part.get_shape()))
+    return stored, ignored
+
+
+def _check_tensors(directory: Path, table: Mapping[str, Entry], stored: Mapping[str, _Tensor]) -> None:
+    """One InputError for everything that is missing, unexpected, misshapen or of another type."""
+    missing = [name for name in table if name not in stored]
+    unexpected = [tensor.name for name, tensor in stored.items() if name not in table]
+    both = [(tensor, table[name].stored_shape) for name, tensor in stored.items() if name in table]
+    misshapen = [f"{t.name} is {list(t.shape)}, not {list(shape)}" for t, shape in both if t.shape != shape]
+    mistyped = [f"{t.name} is {t.dtype}, not one of {'/'.join(_FLOATS)}" for t, _ in both if t.dtype not in _FLOATS]
+    wrong = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen, "mistyped": mistyped}
+    found = "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in wrong.items() if names)
+    if found:
+        raise InputError(f"{directory}: the weights do not fit {CONFIG}: {found}")
+
+
+def _read_tensors(stored: Mapping[str, _Tensor]) -> Iterator[tuple[str, np.ndarray, str]]:
+    """Name, float32 array and stored type of every tensor."""
+    for file in sorted({tensor.file for tensor in stored.values()}):
+        with _open(file) as handle:
+            for name, tensor in stored.items():
+                if tensor.file == file:
+                    yield name, handle.get_tensor(tensor.name).astype(np.float32), tensor.dtype
+
+
+def _weight_files(directory: Path) -> list[Path]:
+    """The safetensors files of a directory; an InputError says what to do where there are none."""
+    if (directory / WEIGHTS).is_file():
+        return [directory / WEIGHTS]
+    if (directory / INDEX).is_file():
+        return index_files(directory)
+    raise InputError(f"{directory}: no {WEIGHTS} and no {INDEX}{conversion(directory)}")
+
+
+def _open(file: Path) -> Any:
+    try:
+        return safetensors.safe_open(file, framework="numpy")
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{file}: cannot be read as safetensors ({_one_line(error)}); fetch it again") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _some(names: Any, most: int = 4) -> str:
+    """A few of the names, and how many more there are."""
+    names = list(names)
+    if not names:
+        return "nothing"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(str(name)[:120] for name in names[:most]) + more
+
+
+def _put(tree: dict[str, Any], name: str, leaf: Any) -> None:
+    *parents, last = name.split("/")
+    for part in parents:
+        tree = tree.setdefault(part, {})
+    tree[last] = leaf
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, child in tree.items():
+        if isinstance(child, Mapping):
+            yield from _leaves(child, f"{above}{name}/")
+        else:
+            yield above + name, child
