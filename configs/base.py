@@ -52,8 +52,8 @@ def get_config(arg: str = "") -> ConfigDict:
 
     # Methods on the parameters.
     config.reinit_layers = 0  # re-initialise this many top blocks, and the pooler with them
-    config.reinit_blocks = ()  # or these block indices
-    config.reinit_patterns = ""  # or the leaves that these space-separated patterns name
+    config.reinit_blocks = ()  # and these block indices, from 0 at the bottom
+    config.reinit_patterns = ""  # and the leaves that these space-separated patterns name
     config.reinit_pooler = False  # re-initialise the pooler even if no block is
     config.mixout_rate = 0.0  # share of the weights that a step takes from the pre-trained model
     config.mixout_unit = "input"  # input: one draw an input unit, as the released code; weight: one a weight

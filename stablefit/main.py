@@ -52,21 +52,21 @@ def _run(argv: Sequence[str]) -> int:
     config = settings.read(flags.config)
     host.prepare()
     from stablefit.training import job as jobs
-    from stablefit.training import loop, plan, rundir
+    from stablefit.training import loop, plan, progress, rundir
 
     job = jobs.load(config)
     print(plan.announcement(job), end="\n\n", flush=True)
     if flags.plan:
         return 0
     workdir = Path(flags.workdir or Path("runs") / flags.name)
-    directory = rundir.RunDirectory(workdir, config)
-    rundir.write_whole(workdir / "parameters.txt", plan.parameter_table(job))
     try:
-        rows = loop.run(job, directory, quiet=flags.quiet)
+        with rundir.RunDirectory(workdir, config) as directory:
+            rundir.write_whole(workdir / "parameters.txt", plan.parameter_table(job))
+            total = job.total_steps * len(directory.unfinished(config.seeds))
+            with progress.Progress(total, quiet=flags.quiet) as display:
+                rows = loop.run(job, directory, display)
     except loop.Interrupted as stop:
-        print(
-            f"stablefit: interrupted; all is saved in {workdir}, the same command goes on from there", file=sys.stderr
-        )
+        print(f"stablefit: interrupted, saved in {workdir}; the same command goes on from there", file=sys.stderr)
         return 128 + stop.signum
     print(plan.result_table(rows, job.task.selection_metric, job.task.report_metric))
     print(f"\nresults in {workdir}")

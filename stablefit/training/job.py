@@ -111,17 +111,15 @@ def load(settings: Settings) -> Job:
     spec = settings.spec
     task = tasks.get_task(spec.task)
     # The cheap checks come first: a wrong folder should not cost the loading of a model.
-    examples = splits.load_splits(task, spec.data_dir, train_examples=spec.train_examples)
+    _examples(task, spec.data_dir, spec.train_examples)
     directory = sources.resolve(spec.model)
     config = hf.load_config(directory)
     if spec.max_length > config.max_position_embeddings:
         raise InputError(
             f"config field max_length is {spec.max_length}; {spec.model} has {config.max_position_embeddings} positions"
         )
-    tokenizer = encoding.load_tokenizer(directory, config.vocab_size)
-    parts = {"train": examples.train, "validation": examples.validation, "test": examples.test}
-    encoded = {name: encoding.encode(part, tokenizer, spec.max_length) for name, part in parts.items()}
-    weights, report = hf.load_encoder(directory, config)
+    encoded = _encoded(task, spec.data_dir, spec.train_examples, directory, config.vocab_size, spec.max_length)
+    weights, report = _weights(directory, config)
     pretrained = {"encoder": weights}
     source = spec.model + ("" if report.has_pooler else " (without a pooler: it starts anew)")
     if spec.init_from:
@@ -130,6 +128,29 @@ def load(settings: Settings) -> Job:
     job = Job(settings, task, source, config, pretrained, encoded)
     jax.eval_shape(make_optimizer(spec, settings.hypers, job.shapes, job.total_steps).init, job.shapes)
     return job
+
+
+# A study asks for the same texts, tokens and weights once a cell; nobody changes them.
+
+
+@functools.lru_cache(maxsize=2)
+def _examples(task: tasks.Task, data_dir: str, train_examples: int) -> splits.Splits:
+    return splits.load_splits(task, data_dir, train_examples=train_examples)
+
+
+@functools.lru_cache(maxsize=2)
+def _encoded(
+    task: tasks.Task, data_dir: str, train_examples: int, directory: Path, vocab_size: int, max_length: int
+) -> dict[str, encoding.Encoded]:
+    examples = _examples(task, data_dir, train_examples)
+    tokenizer = encoding.load_tokenizer(directory, vocab_size)
+    parts = {"train": examples.train, "validation": examples.validation, "test": examples.test}
+    return {name: encoding.encode(part, tokenizer, max_length) for name, part in parts.items()}
+
+
+@functools.lru_cache(maxsize=2)
+def _weights(directory: Path, config: EncoderConfig) -> tuple[Tree, hf.LoadReport]:
+    return hf.load_encoder(directory, config)
 
 
 def _intermediate(folder: Path, pretrained: Tree, n_outputs: int) -> Tree:

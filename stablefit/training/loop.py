@@ -64,26 +64,26 @@ class Member:
     diverged: bool = False
 
 
-def run(job: Job, directory: RunDirectory, quiet: bool = False) -> list[dict[str, Any]]:
+def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str, Any]]:
     """Trains every seed that the directory does not hold yet, and returns the rows of all, in the order of the config.
+
+    Args:
+        job: what to run.
+        directory: where; rows that it has are not made again.
+        progress: the display, which may be of more than this run.
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
-    finished = directory.results()
-    todo = [seed for seed in job.settings.seeds if seed not in finished]
+    todo = directory.unfinished(job.settings.seeds)
     size = job.cohort_size(len(todo)) if todo else 1
     groups = [todo[i : i + size] for i in range(0, len(todo), size)]
-    progress = Progress(job.total_steps * len(todo), quiet=quiet)
     cohorts: dict[int, Cohort] = {}
-    try:
-        with Signals() as signals:
-            for group in groups:
-                cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
-                for row in _CohortRun(job, cohort, group, directory, progress, signals).finish():
-                    directory.finish(row)
-    finally:
-        progress.close()
+    with Signals() as signals:
+        for group in groups:
+            cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
+            for row in _CohortRun(job, cohort, group, directory, progress, signals).finish():
+                directory.finish(row)
     rows = directory.results()
     return [rows[seed] for seed in job.settings.seeds]
 
@@ -114,7 +114,7 @@ class _CohortRun:
         self.files = [MetricsFile(directory.seed(m.seed), self.step) for m in self.members]
         self.boards = [tensorboard_writer(directory.seed(m.seed)) for m in self.members if job.values["tensorboard"]]
         self.saved_at = time.monotonic()
-        progress.done += self.step * len(seeds)
+        progress.skip(self.step * len(seeds))
 
     def _evaluation(self, data: Encoded) -> tuple[Layout, np.ndarray]:
         batches, order = packing.evaluation_layout(

@@ -36,7 +36,7 @@ def announcement(job: Job) -> str:
         ("seeds", f"{', '.join(map(str, job.settings.seeds))}; config {job.settings.fingerprint}"),
         ("device", f"{job.provenance['device']}, mesh member={mesh['member']} data={mesh['data']}"),
     ]
-    return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + _aligned(_groups(parameter_rows(job)))
+    return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + aligned(_groups(parameter_rows(job)))
 
 
 def _kind(job: Job) -> str:
@@ -92,7 +92,7 @@ HEADER = ("parameter", "shape", "depth", "lr x", "decay", "start")
 
 def parameter_table(job: Job) -> str:
     """`parameter_rows` as aligned text."""
-    return _aligned([HEADER, *parameter_rows(job)]) + "\n"
+    return aligned([HEADER, *parameter_rows(job)]) + "\n"
 
 
 def _groups(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -131,12 +131,13 @@ def result_table(rows: Sequence[dict[str, Any]], selection: str, report: str) ->
     failed = sum(row["failed"] for row in rows)
     majority = rows[0]["majority"]
     return (
-        _aligned(table) + f"\n\n{failed} of {len(rows)} runs failed: test {report} of the best step not above "
+        aligned(table) + f"\n\n{failed} of {len(rows)} runs failed: test {report} of the best step not above "
         f"{majority:.4f}, what the majority class alone gives"
     )
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> str:
+def aligned(table: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines of columns."""
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
     return "\n".join(line.rstrip() for line in lines)

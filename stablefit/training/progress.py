@@ -12,20 +12,34 @@ class Progress:
 
     Args:
         total: steps over all seeds.
-        done: steps that an earlier part of the run has done already.
         quiet: show nothing.
         stream: where to; a bar if it is a terminal, else lines.
     """
 
-    def __init__(self, total: int, done: int = 0, quiet: bool = False, stream: TextIO | None = None):
-        self.total, self.done, self.quiet = total, done, quiet
+    def __init__(self, total: int, quiet: bool = False, stream: TextIO | None = None):
+        self.total, self.quiet = total, quiet
+        self.done = 0
         self.stream = sys.stderr if stream is None else stream
-        self._begin = time.monotonic()
-        self._begin_done = done
-        self._last_line = self._begin
+        self._skipped = 0
+        self._begin = self._last_line = time.monotonic()
         self._bar = None
         if not quiet and self.stream.isatty():
-            self._bar = tqdm(total=total, initial=done, file=self.stream, unit="step", dynamic_ncols=True, leave=False)
+            self._bar = tqdm(total=total, file=self.stream, unit="step", dynamic_ncols=True, leave=False)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def skip(self, steps: int) -> None:
+        """Steps that an earlier part of the run has done; they say nothing about the speed of this one."""
+        self.done += steps
+        self._skipped += steps
+        if self._bar is not None:
+            self._bar.initial += steps
+            self._bar.update(steps)
 
     def advance(self, steps: int, where: str, loss: float, score: str = "") -> None:
         """Steps are done: `where` says which seed and step, `score` the last validation score."""
@@ -48,12 +62,8 @@ class Progress:
         self._last_line = time.monotonic()
 
     def _left(self) -> str:
-        new = self.done - self._begin_done
+        new = self.done - self._skipped
         if new == 0:
             return ""
         seconds = (time.monotonic() - self._begin) / new * (self.total - self.done)
         return f", {int(seconds // 60)}:{int(seconds % 60):02d} left"
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()

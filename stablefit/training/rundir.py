@@ -9,10 +9,12 @@ WORKDIR/seed_0/best, last      parameters
 WORKDIR/seed_0/state           what an unfinished seed goes on from; removed when it is finished
 """
 
+import fcntl
 import json
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from stablefit.training.settings import NOT_IDENTITY, Settings
 
 
 class RunDirectory:
-    """A directory that belongs to one config.
+    """A directory that belongs to one config, and while it is open to one process.
 
     Args:
         path: made if it is not there.
@@ -43,6 +45,18 @@ class RunDirectory:
         else:
             path.mkdir(parents=True, exist_ok=True)
             write_whole(config, json.dumps(settings.values, indent=2) + "\n")
+        self._lock = (path / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held until the process ends, however it ends
+        except OSError:
+            self._lock.close()
+            raise InputError(f"workdir {path} is in use by another process; wait for it, or give another") from None
+
+    def __enter__(self) -> "RunDirectory":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
 
     def _check_same(self, config: Path, settings: Settings) -> None:
         try:
@@ -62,6 +76,11 @@ class RunDirectory:
     def seed(self, seed: int) -> Path:
         """The folder of a seed."""
         return self.path / f"seed_{seed}"
+
+    def unfinished(self, seeds: Sequence[int]) -> list[int]:
+        """Those of the seeds that have no row yet."""
+        finished = self.results()
+        return [seed for seed in seeds if seed not in finished]
 
     def results(self) -> dict[int, dict[str, Any]]:
         """The row of every finished seed. A line cut off by a kill is not a row."""

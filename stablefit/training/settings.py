@@ -30,8 +30,8 @@ def _one_of(*choices: str) -> Field:
 
 _text = Field(str, "a string")
 _flag = Field(bool, "True or False")
-_count = Field(int, "an integer >= 1", lambda value: value >= 1)
-_count_or_zero = Field(int, "an integer >= 0", lambda value: value >= 0)
+_count = Field(int, "an integer from 1 to 1,000,000", lambda value: 1 <= value <= 10**6)
+_count_or_zero = Field(int, "an integer from 0 to 10,000,000", lambda value: 0 <= value <= 10**7)
 _stream_seed = Field(int, "-1 (follows the seed) or an integer in [0, 2^32)", lambda value: -1 <= value < 2**32)
 _positive = Field(float, "a finite number > 0", lambda value: math.isfinite(value) and value > 0)
 _rate = Field(float, "a finite number >= 0", lambda value: math.isfinite(value) and value >= 0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stablefit.errors import InputError
-from stablefit.training import checkpoints, job, loop, order, rundir, settings
+from stablefit.training import checkpoints, job, loop, order, progress, rundir, settings
 from tests import tiny
 
 
@@ -26,7 +26,8 @@ def prepare(tiny_root):
 
 
 def run(the_job, path):
-    return loop.run(the_job, rundir.RunDirectory(path, the_job.settings), quiet=True)
+    with rundir.RunDirectory(path, the_job.settings) as directory:
+        return loop.run(the_job, directory, progress.Progress(0, quiet=True))
 
 
 def traces(path, seed=0):
@@ -134,6 +135,14 @@ def test_a_directory_of_another_run_is_refused(whole, prepare):
     with pytest.raises(InputError, match=r"learning_rate=0\.01, this one has 0\.005"):
         rundir.RunDirectory(whole[0], other.settings)
     assert before == sorted((p, p.stat().st_mtime_ns) for p in whole[0].rglob("*"))
+
+
+def test_a_directory_in_use_is_refused(whole, prepare):
+    with (
+        rundir.RunDirectory(whole[0], prepare(seeds=(0, 1)).settings),
+        pytest.raises(InputError, match="in use by another process"),
+    ):
+        rundir.RunDirectory(whole[0], prepare(seeds=(0, 1)).settings)
 
 
 def test_a_directory_with_something_else_is_refused(prepare, tmp_path):

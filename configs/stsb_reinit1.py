@@ -1,0 +1,16 @@
+"""STS-B, the top block and the pooler re-initialised (the paper's Table 2, Re-init).
+
+python -m stablefit.main --config=configs/stsb_reinit1.py --config.data_dir=DIR --config.seeds=$(seq -s, 0 19)
+
+540 steps of 32 examples a seed.
+Paper: reports only its best depth: Spearman 89.4 +- 0.2, 20 seeds.
+Ours: not run yet.
+"""
+
+from configs import base, stsb
+
+
+def get_config(arg: str = ""):
+    config = stsb.get_config()
+    config.reinit_layers = 1
+    return base.with_argument(config, arg)

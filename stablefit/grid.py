@@ -1,0 +1,76 @@
+"""A study: many settings over many seeds.
+
+python -m stablefit.grid --sweep=experiments/methods_on_rte.py --config.data_dir=DIR --workdir=DIR
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stablefit.errors import InputError
+
+USAGE = """\
+usage: python -m stablefit.grid --sweep=FILE [--config.FIELD=VALUE ...] [--workdir=DIR] [--quiet]
+
+Runs every cell of a sweep over its seeds, and prints one row a cell with its comparison to the first.
+
+  --sweep=FILE            a file that defines sweep(add), such as experiments/methods_on_rte.py
+  --config.FIELD=VALUE    another value for a field, in every cell that does not set it itself
+  --workdir=DIR           where results go; default runs/SWEEP. What it holds already is not run again.
+  --quiet                 no progress display
+  --help                  this text
+
+Sweeps and configs are Python programs: run only those you trust.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the study and returns the exit code: 0 done, 2 bad input, 128 + N ended by signal N."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or "--help" in argv or "-h" in argv:
+        print(USAGE, end="")
+        return 0
+    try:
+        return _run(argv)
+    except InputError as error:
+        print(f"stablefit: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _run(argv: Sequence[str]) -> int:
+    from stablefit import flags
+
+    own = flags.parse_grid(argv)
+    from stablefit.training import host, settings
+
+    host.prepare()
+    from stablefit.data import tasks
+    from stablefit.study import grid
+    from stablefit.training import job, loop
+
+    sweep = Path(own.sweep)
+    sys.path.insert(0, str(sweep.resolve().parent.parent))
+    cells = {}
+    for cell in grid.expand(sweep):
+        config = flags.parse([f"--config={cell.config}", *own.overrides]).config.to_dict()
+        cells[cell.name] = settings.read({**config, **cell.changes})
+    workdir = Path(own.workdir or Path("runs") / sweep.stem)
+    try:
+        # All are loaded before any runs: a mistake in the last cell is found now.
+        grid.run({name: job.load(cell) for name, cell in cells.items()}, workdir, own.quiet)
+    except loop.Interrupted as stop:
+        print(f"stablefit: interrupted, saved in {workdir}; the same command goes on from there", file=sys.stderr)
+        return 128 + stop.signum
+    rows = grid.read_rows(workdir, {cell.fingerprint: cell.seeds for cell in cells.values()})
+    metric = tasks.get_task(next(iter(cells.values())).spec.task).report_metric
+    print(grid.study_table({name: rows[cell.fingerprint] for name, cell in cells.items()}, metric))
+    print(f"\nresults in {workdir}")
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

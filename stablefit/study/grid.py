@@ -1,0 +1,140 @@
+"""A sweep -> cells -> runs: many settings over many seeds, each exactly once.
+
+A cell is a setting. It is named by the hash of its resolved config, which is also its folder, so a study that is killed
+and started again, or made larger, does what is not done yet.
+"""
+
+import contextlib
+import runpy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stablefit.errors import InputError
+from stablefit.study import statistics
+from stablefit.training import loop, plan
+from stablefit.training.job import Job
+from stablefit.training.progress import Progress
+from stablefit.training.rundir import RunDirectory, read_lines, write_whole
+
+
+class Cell(NamedTuple):
+    """One call of `add` in a sweep."""
+
+    name: str
+    config: str
+    changes: dict[str, Any]
+
+
+def expand(sweep: Path) -> list[Cell]:
+    """The cells of a sweep file, which defines `sweep(add)`.
+
+    `add(config="configs/rte.py", name="mixout", seeds=range(10), mixout_rate=0.1)` adds a cell: a config and changes of
+    its fields. The first cell is the baseline of the comparisons. The name is for people; without one it is the
+    config's own and the changes.
+
+    Raises:
+        InputError: no such file, no function `sweep`, no cell, or a name twice.
+    """
+    if not sweep.is_file():
+        raise InputError(f"sweep {str(sweep)!r} is not a file; give one, such as experiments/methods_on_rte.py")
+    defined = runpy.run_path(str(sweep))
+    if "sweep" not in defined:
+        raise InputError(f"{sweep}: no function sweep(add); a sweep file defines one")
+    cells: list[Cell] = []
+
+    def add(*, config: str, name: str = "", **changes: Any) -> None:
+        said = " ".join(f"{field}={value}" for field, value in changes.items() if field != "seeds")
+        cells.append(Cell(name or f"{Path(config).stem} {said}".strip(), config, changes))
+
+    defined["sweep"](add)
+    names = [cell.name for cell in cells]
+    twice = [name for name in names if names.count(name) > 1]
+    if not cells or twice:
+        raise InputError(f"{sweep}: {f'two cells are called {twice[0]!r}' if twice else 'sweep adds no cell'}")
+    return cells
+
+
+def run(jobs: Mapping[str, Job], workdir: Path, quiet: bool = False) -> None:
+    """Runs what is not done yet, one cell after another, with one display.
+
+    Args:
+        jobs: name of each cell -> what to run.
+        workdir: of the study; a cell is in the folder `cells/FINGERPRINT`, and `cells.txt` says which is which.
+        quiet: no display.
+
+    Raises:
+        InputError: two cells are the same setting, or a folder cannot be used.
+        Interrupted: a signal came; the same call goes on from there.
+    """
+    marks = {name: job.settings.fingerprint for name, job in jobs.items()}
+    names = {mark: name for name, mark in marks.items()}
+    for name, mark in marks.items():
+        if names[mark] != name:
+            raise InputError(f"cells {name!r} and {names[mark]!r} of the sweep are one setting; change one of them")
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_whole(workdir / "cells.txt", "".join(f"{mark}  {name}\n" for name, mark in marks.items()))
+    with contextlib.ExitStack() as stack:
+        folders = {
+            name: stack.enter_context(RunDirectory(workdir / "cells" / mark, jobs[name].settings))
+            for name, mark in marks.items()
+        }
+        steps = {
+            name: job.total_steps * len(folders[name].unfinished(job.settings.seeds)) for name, job in jobs.items()
+        }
+        progress = stack.enter_context(Progress(sum(steps.values()), quiet=quiet))
+        for name, job in jobs.items():
+            if steps[name]:
+                progress.line(name)
+                write_whole(folders[name].path / "parameters.txt", plan.parameter_table(job))
+                loop.run(job, folders[name], progress)
+
+
+def read_rows(workdir: Path, seeds: Mapping[str, Sequence[int]]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every cell, in the order of the sweep.
+
+    Args:
+        workdir: of the study.
+        seeds: fingerprint of each cell -> the seeds it asks for.
+    """
+    table = {}
+    for fingerprint, wanted in seeds.items():
+        file = workdir / "cells" / fingerprint / "results.jsonl"
+        rows = {row["seed"]: row for row in read_lines(file)} if file.is_file() else {}
+        table[fingerprint] = [rows[seed] for seed in wanted if seed in rows]
+    return table
+
+
+def study_table(rows: Mapping[str, Sequence[Mapping[str, Any]]], metric: str) -> str:
+    """One line a cell: its test scores over the seeds, and what they say against the first cell.
+
+    Args:
+        rows: name of each cell -> its rows; the first is the baseline.
+        metric: the score reported, of the best step on validation.
+    """
+    runs = {
+        name: statistics.Runs(
+            np.array([row["test_best"][metric] for row in cell]),
+            np.array([row["failed"] for row in cell]),
+            tuple(row["seed"] for row in cell),
+        )
+        for name, cell in rows.items()
+        if cell
+    }
+    baseline, *others = runs
+    compared = statistics.compare(runs[baseline], {name: runs[name] for name in others}) if others else {}
+    lines: list[tuple[str, ...]] = [
+        ("setting", "seeds", "failed", f"test {metric}", "sd", "min", "max", "difference", "p", "verdict")
+    ]
+    for name, cell in runs.items():
+        s = statistics.summarise(cell.scores, cell.failed)
+        numbers = (f"{s.mean:.4f}", f"{s.sd:.4f}", f"{s.minimum:.4f}", f"{s.maximum:.4f}")
+        verdict = ("", "", "baseline")
+        if name in compared:
+            c = compared[name]
+            p = "-" if np.isnan(c.p_adjusted) else f"{c.p_adjusted:.3f}"
+            verdict = (f"{c.difference:+.4f}", p, c.verdict)
+        lines.append((name, str(s.n), str(s.n_failed), *numbers, *verdict))
+    return plan.aligned(lines)

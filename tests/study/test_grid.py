@@ -1,0 +1,110 @@
+"""A sweep: what it adds, that each cell and seed is run once, and the table."""
+
+import pytest
+
+from stablefit import grid as entry
+from stablefit.errors import InputError
+from stablefit.study import grid
+from stablefit.training import job, rundir, settings
+from tests import tiny
+
+SWEEP = """
+def sweep(add):
+    add(config="{config}", name="standard", seeds=(0, 1))
+    for rate in (0.0, 0.5):
+        add(config="{config}", seeds=(0, 1), weight_decay=rate, reinit_layers=1)
+"""
+
+
+@pytest.fixture
+def sweep(tiny_root, tmp_path):
+    """A sweep file over a config of the tiny run."""
+    config = tmp_path / "configs" / "tiny.py"
+    config.parent.mkdir()
+    config.write_text(
+        f"from pathlib import Path\n\nfrom tests import tiny\n\n\n"
+        f"def get_config(arg=''):\n    return tiny.config(Path({str(tiny_root)!r}), keep='none')\n"
+    )
+    file = tmp_path / "sweep.py"
+    file.write_text(SWEEP.format(config=config))
+    return file
+
+
+def test_expand(sweep):
+    cells = grid.expand(sweep)
+    assert [cell.name for cell in cells] == [
+        "standard",
+        "tiny weight_decay=0.0 reinit_layers=1",
+        "tiny weight_decay=0.5 reinit_layers=1",
+    ]
+    assert cells[2].changes == {"seeds": (0, 1), "weight_decay": 0.5, "reinit_layers": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "no function sweep"),
+        ("def sweep(add):\n    pass", "adds no cell"),
+        (
+            "def sweep(add):\n    for _ in range(2):\n        add(config='c.py', name='same')",
+            "two cells are called 'same'",
+        ),
+    ],
+)
+def test_bad_sweeps(tmp_path, text, message):
+    (tmp_path / "sweep.py").write_text(text)
+    with pytest.raises(InputError, match=message):
+        grid.expand(tmp_path / "sweep.py")
+
+
+def test_a_study_runs_each_seed_of_each_cell_once(sweep, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("STABLEFIT_CACHE", "")
+    arguments = [f"--sweep={sweep}", f"--workdir={tmp_path / 'study'}", "--config.max_steps=3"]
+    assert entry.main(arguments) == 0
+    shown = capsys.readouterr()
+    assert "[18/18 steps" in shown.err
+    table = shown.out.splitlines()
+    assert [line.split("  ")[0] for line in table[1:4]] == [cell.name for cell in grid.expand(sweep)]
+    assert table[1].endswith("baseline")
+    assert table[2].endswith("too few seeds")
+    folders = sorted((tmp_path / "study" / "cells").iterdir())
+    rows = [rundir.read_lines(folder / "results.jsonl") for folder in folders]
+    assert [[row["seed"] for row in cell] for cell in rows] == [[0, 1]] * 3
+    assert {row["steps"] for cell in rows for row in cell} == {3}
+    before = [(folder / "results.jsonl").stat().st_mtime_ns for folder in folders]
+    assert entry.main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr().out == shown.out
+    assert before == [(folder / "results.jsonl").stat().st_mtime_ns for folder in folders]
+
+
+def test_a_mistake_in_the_last_cell_is_found_before_the_first_runs(sweep, tmp_path, capsys):
+    sweep.write_text(sweep.read_text() + '    add(config="configs/rte.py", learning_rate=-1.0)\n')
+    assert entry.main([f"--sweep={sweep}", f"--workdir={tmp_path / 'study'}"]) == 2
+    assert capsys.readouterr().err == (
+        "stablefit: config field learning_rate is -1.0; it must be a finite number > 0\n"
+    )
+    assert not (tmp_path / "study").exists()
+
+
+def test_two_names_for_one_setting_are_refused(tiny_root, tmp_path):
+    one = job.load(settings.read(tiny.config(tiny_root)))
+    with pytest.raises(InputError, match="cells 'one' and 'other' of the sweep are one setting"):
+        grid.run({"one": one, "other": one}, tmp_path / "study", quiet=True)
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_table_compares_with_the_first_cell():
+    def rows(scores):
+        return [
+            {"seed": seed, "failed": score <= 0.5, "test_best": {"accuracy": score}}
+            for seed, score in enumerate(scores)
+        ]
+
+    steady = [0.70 + 0.01 * (i % 5) for i in range(10)]
+    table = grid.study_table(
+        {"standard": rows(steady), "better": rows([s + 0.1 for s in steady]), "empty": []}, "accuracy"
+    ).splitlines()
+    assert len(table) == 3
+    assert table[2].split()[:4] == ["better", "10", "0", "0.8200"]
+    assert table[2].split()[-3:-1] == ["+0.1000", "0.002"]
+    assert table[2].endswith("better")

