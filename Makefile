@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 JOBS ?= 2
 
-.PHONY: demo test setup lint types test-slow parity bench help
+.PHONY: help demo test test-slow lint types setup parity bench torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,9 +19,14 @@ test: $(READY) ## all fast tests
 test-slow: $(READY) ## the tests that take longer
 	$(BIN)/python -m pytest -q -m slow
 
-parity: $(READY) ## comparison with PyTorch, where it is installed in .venv
-	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "PyTorch is not in .venv; install a CPU build of torch 2.13 there"; exit 2; }
+parity: $(READY) torch ## the tests against PyTorch, where it is installed in .venv
 	$(BIN)/python -m pytest -q -m parity
+
+bench: $(READY) torch ## time of a step beside PyTorch's, where it is installed in .venv
+	$(BIN)/python -m benchmarks.step_time --rounds=6 --out=benchmarks/results/step_time.json
+
+torch: $(READY)
+	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "PyTorch is not in .venv; install a CPU build of torch 2.13 there"; exit 2; }
 
 lint: $(READY) ## style
 	$(BIN)/ruff check .

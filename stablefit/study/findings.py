@@ -1,0 +1,254 @@
+"""What a study says: every setting summarised and compared with the first of its task, and the verdicts in words."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stablefit.data.tasks import Task
+from stablefit.study import instability, reading, statistics
+from stablefit.study.reading import Cell, Study
+from stablefit.training.settings import NOT_IDENTITY
+
+ALPHA = 0.05
+_WINDOW = 0.05  # of the baseline's steps: the training loss is averaged over so many
+
+
+class Curve(NamedTuple):
+    """The training loss of a setting over its runs, each smoothed by a moving average over the last batches."""
+
+    steps: np.ndarray  # [S]
+    median: np.ndarray  # [S]
+    low: np.ndarray  # [S], the middle half of the runs
+    high: np.ndarray
+    n: int
+    n_diverged: int  # left out
+    n_missing: int  # left out: without whole records
+    reaches: int | None  # the step from which on the median is at most the baseline's last
+    n_reaching: int  # runs that get there
+
+
+class Agreement(NamedTuple):
+    """How much the runs of a setting differ in what they say of the test examples."""
+
+    n: int
+    disagreement: float  # share of examples on which two runs differ; of regression the mean SD of a prediction
+    kappa: float  # Fleiss'; NaN for regression
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A cell and all that is said of it."""
+
+    cell: Cell
+    changes: dict[str, tuple[Any, Any]]  # field -> its value here, and in the baseline
+    summary: statistics.Summary | None  # None without a finished run
+    comparison: statistics.Comparison | None  # None for the baseline, and where there is nothing to compare
+    p_spread: float  # adjusted by Holm, as the p-value of the comparison; NaN where there is none
+    p_failed: float
+    curve: Curve | None
+    agreement: Agreement | None
+
+    @property
+    def name(self) -> str:
+        return self.cell.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The settings of one task; the first is their baseline."""
+
+    task: Task
+    settings: Sequence[Setting]
+    majority: float  # NaN without a finished run
+    window: int  # batches over which the training loss is averaged
+
+    @property
+    def metric(self) -> str:
+        return self.task.report_metric
+
+    @property
+    def finished(self) -> list[Setting]:
+        """The settings with a finished run."""
+        return [setting for setting in self.settings if setting.summary]
+
+
+def analyse(study: Study) -> list[Group]:
+    """One group a task, in the order of the sweep: scores of different tasks are not compared."""
+    names = dict.fromkeys(cell.config["task"] for cell in study.cells)
+    return [_group([cell for cell in study.cells if cell.config["task"] == name]) for name in names]
+
+
+def _group(cells: list[Cell]) -> Group:
+    baseline, *others = cells
+    compared: dict[str, statistics.Comparison] = {}
+    if baseline.rows:
+        compared = statistics.compare(baseline.runs(), {cell.name: cell.runs() for cell in others if cell.rows}, ALPHA)
+    p_spread = dict(zip(compared, statistics.holm([c.p_spread for c in compared.values()]), strict=True))
+    p_failed = dict(zip(compared, statistics.holm([_p_failed(c) for c in compared.values()]), strict=True))
+    window, curves = _curves(cells)
+    settings = [
+        Setting(
+            cell,
+            _changes(cell, baseline),
+            statistics.summarise(*cell.runs()[:2]) if cell.rows else None,
+            compared.get(cell.name),
+            p_spread.get(cell.name, math.nan),
+            p_failed.get(cell.name, math.nan),
+            curve,
+            _agreement(cell),
+        )
+        for cell, curve in zip(cells, curves, strict=True)
+    ]
+    majority = next((float(row["majority"]) for cell in cells for row in cell.rows), math.nan)
+    return Group(baseline.task, settings, majority, window)
+
+
+def _p_failed(comparison: statistics.Comparison) -> float:
+    enough = min(comparison.n, comparison.n_baseline) >= statistics.MIN_SEEDS
+    return comparison.p_failed if enough else math.nan
+
+
+def _changes(cell: Cell, baseline: Cell) -> dict[str, tuple[Any, Any]]:
+    here, there = cell.config, baseline.config
+    names = [name for name in sorted(here | there) if name not in NOT_IDENTITY]
+    return {name: (here.get(name), there.get(name)) for name in names if here.get(name) != there.get(name)}
+
+
+def _curves(cells: Sequence[Cell]) -> tuple[int, list[Curve | None]]:
+    """The window of the moving average, and the curve of each cell; None where there are no losses."""
+    found = [reading.losses(cell) for cell in cells]
+    length = found[0].losses_RxS.shape[1] or max(one.losses_RxS.shape[1] for one in found)
+    window = max(1, round(_WINDOW * length))
+    target: float | None = None
+    curves: list[Curve | None] = []
+    for i, one in enumerate(found):
+        if not len(one.losses_RxS) or one.losses_RxS.shape[1] < window:
+            curves.append(None)
+            continue
+        smooth = np.lib.stride_tricks.sliding_window_view(one.losses_RxS, window, axis=1).mean(-1)
+        steps = np.arange(window, one.losses_RxS.shape[1] + 1)
+        median, low, high = instability.loss_band(smooth)
+        if i == 0:
+            target = float(median[-1])
+        # Of the baseline itself rounding must not decide.
+        goal = -math.inf if target is None else target + 1e-9
+        reached = [instability.steps_to_reach(steps, run, goal) is not None for run in smooth]
+        reaches = instability.steps_to_reach(steps, median, goal)
+        curves.append(Curve(steps, median, low, high, len(smooth), one.n_diverged, one.n_missing, reaches, sum(reached)))
+    return window, curves
+
+
+def _agreement(cell: Cell) -> Agreement | None:
+    said_RxN = reading.predictions(cell)
+    if said_RxN is None:
+        return None
+    if not cell.task.n_classes:
+        return Agreement(len(said_RxN), float(said_RxN.std(0, ddof=1).mean()), math.nan)
+    return Agreement(
+        len(said_RxN), instability.pairwise_disagreement(said_RxN), instability.fleiss_kappa(said_RxN)
+    )
+
+
+def reinit_series(group: Group) -> list[tuple[int, Setting]]:
+    """Number of re-initialised layers and setting, of those that differ from the baseline in nothing else.
+
+    Returns:
+        Ascending; empty if there are fewer than three, which a figure would say nothing about.
+    """
+    series = [
+        (setting.cell.config.get("reinit_layers"), setting)
+        for setting in group.finished
+        if set(setting.changes) <= {"reinit_layers"}
+    ]
+    numbers = [(layers, setting) for layers, setting in series if isinstance(layers, int)]
+    return sorted(numbers, key=lambda pair: pair[0]) if len(numbers) > 2 else []
+
+
+def verdict(setting: Setting, group: Group) -> str:
+    """What the study says of a setting, as a sentence or two."""
+    if setting.summary is None:
+        return "no finished run yet."
+    if setting is group.settings[0]:
+        return _baseline(setting.summary, len(group.settings) > 1)
+    if setting.comparison is None:
+        return "no verdict: the baseline has no finished run yet."
+    c = setting.comparison
+    if c.verdict == "too few seeds":
+        return (
+            f"no verdict: {seeds(c.n)}, and {seeds(c.n_baseline)} of the baseline; "
+            f"at least {statistics.MIN_SEEDS} of each are needed."
+        )
+    if c.verdict == "no difference found":
+        said = (
+            f"no difference found ({signed(c.difference)}, {p_value(c.p_adjusted)}); with {_both(c)} a difference of "
+            f"{number(c.detectable)} would have been found four times in five."
+        )
+    else:
+        low, high = c.improvement_interval
+        said = (
+            f"{c.verdict} by {number(abs(c.difference))} ({p_value(c.p_adjusted)}); a run of it beats a run of the "
+            f"baseline with probability {number(c.improvement, 2)} ({number(low, 2)} to {number(high, 2)})."
+        )
+    return " ".join([said, *_failed_runs(setting, group), *_spread(setting, group)])
+
+
+def _baseline(summary: statistics.Summary, others: bool) -> str:
+    failed = f", {summary.n_failed} of them failed" if summary.n_failed else ""
+    spread = "" if math.isnan(summary.sd) else f", SD {number(summary.sd)}"
+    role = "the baseline; " if others else ""
+    return f"{role}mean {number(summary.mean)}{spread} over {seeds(summary.n)}{failed}."
+
+
+def _both(c: statistics.Comparison) -> str:
+    return seeds(c.n) if c.n == c.n_baseline else f"{seeds(c.n)} against {seeds(c.n_baseline)}"
+
+
+def _failed_runs(setting: Setting, group: Group) -> list[str]:
+    """What failed runs have to do with the verdict."""
+    summary, baseline, c = setting.summary, group.settings[0].summary, setting.comparison
+    if summary is None or baseline is None or c is None or not summary.n_failed + baseline.n_failed:
+        return []
+    counts = f"{summary.n_failed} of {summary.n} runs failed, {baseline.n_failed} of {baseline.n} of the baseline's"
+    found = setting.p_failed <= ALPHA
+    said = [f"{counts} ({p_value(setting.p_failed)}{'' if found else ', no difference found'})."]
+    if math.isnan(c.p_without_failed):
+        said.append("Without failed runs too few are left to compare.")
+    elif (c.p_without_failed <= ALPHA) != (c.verdict != "no difference found"):
+        said.append(f"Without failed runs it would be otherwise: {p_value(c.p_without_failed)}, not adjusted.")
+    return said
+
+
+def _spread(setting: Setting, group: Group) -> list[str]:
+    baseline = group.settings[0].summary
+    if setting.summary is None or baseline is None or not setting.p_spread <= ALPHA:
+        return []
+    word = "less" if setting.summary.sd < baseline.sd else "more"
+    return [
+        f"Its scores spread {word}: SD {number(setting.summary.sd)} against {number(baseline.sd)} "
+        f"({p_value(setting.p_spread)})."
+    ]
+
+
+def seeds(n: int) -> str:
+    """`1 seed`, `10 seeds`."""
+    return f"{n} seed{'' if n == 1 else 's'}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for a table or a sentence; a dash for none."""
+    return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A number with its sign."""
+    return "–" if math.isnan(value) else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """`p = 0.012`; exact zeros do not exist."""
+    if math.isnan(value):
+        return "p = –"
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

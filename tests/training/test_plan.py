@@ -1,0 +1,78 @@
+"""What a run says: its plan, the parameter table, the display, the table at the end."""
+
+import io
+
+import pytest
+
+from stablefit.training import job, plan, settings
+from stablefit.training.progress import Progress
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def prepare(tiny_root):
+    return lambda **changes: job.load(settings.read(tiny.config(tiny_root, **changes)))
+
+
+def test_the_parameter_table_tells_what_each_gets(prepare):
+    the_job = prepare(layer_decay=0.5, lr_multipliers="head/.*=10", weight_decay=0.1, reinit_layers=1)
+    rows = {row[0]: row[1:] for row in plan.parameter_rows(the_job)}
+    assert rows["encoder/embeddings/word_embeddings/embedding"] == ("41x8", "0", "0.125", "0.1", "pre-trained")
+    assert rows["encoder/layer_0/output/kernel"] == ("16x8", "1", "0.25", "0.1", "pre-trained")
+    assert rows["encoder/layer_1/output/kernel"] == ("16x8", "2", "0.5", "0.1", "re-initialised")
+    assert rows["encoder/layer_1/LayerNorm/scale"] == ("8", "2", "0.5", "-", "re-initialised")
+    assert rows["encoder/pooler/bias"] == ("8", "3", "1", "-", "re-initialised")
+    assert rows["head/kernel"] == ("8x2", "3", "10", "0.1", "new")
+    assert len(rows) == 5 + 2 * 16 + 2 + 2
+
+
+def test_the_announcement(prepare):
+    text = plan.announcement(prepare(mixout_rate=0.1, dropout=0.0, seeds=(3, 4)))
+    lines = text.splitlines()
+    assert "2 blocks x 8" in lines[0]
+    assert "42 train, 12 validation, 12 test" in text
+    assert "6 of 8 examples, 0 warm-up, evaluated every 3" in text
+    assert "methods  mixout_rate=0.1" in lines
+    assert "seeds    3, 4; config" in text
+    assert "none beside Adam" in plan.announcement(prepare())
+
+
+def row(seed, score, failed=False, diverged=False):
+    scores = {"accuracy": score}
+    return {"seed": seed, "best_step": 5, "validation": scores, "test_best": scores, "test_last": scores} | {
+        "majority": 0.5, "failed": failed, "diverged": diverged
+    }  # fmt: skip
+
+
+def test_the_result_table():
+    lines = plan.result_table([row(0, 0.7), row(1, 0.5, failed=True)], "accuracy", "accuracy").splitlines()
+    assert lines[1].split() == ["0", "5", "0.7000", "0.7000", "0.7000"]
+    assert lines[2].split()[-1] == "failed"
+    summary = {line.split()[0]: line.split()[1] for line in lines[3:7]}
+    assert summary == {"mean": "0.6000", "sd": "0.1414", "min": "0.5000", "max": "0.7000"}
+    assert lines[-1].startswith("1 of 2 runs failed")
+
+
+def test_one_seed_has_no_spread():
+    table = plan.result_table([row(0, 0.0, True, True)], "accuracy", "accuracy")
+    assert "sd" not in table
+    assert "diverged" in table
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_lines_in_a_log_a_bar_on_a_terminal_nothing_if_quiet():
+    log, terminal, silent = io.StringIO(), Terminal(), io.StringIO()
+    for stream, quiet in ((log, False), (terminal, False), (silent, True)):
+        with Progress(20, quiet=quiet, stream=stream) as progress:
+            progress.skip(10)
+            progress.advance(5, "seed 0 step 15/20", 0.25, "best accuracy 0.7")
+            progress.line("seed 0  step 15/20  validation accuracy 0.7000")
+    assert log.getvalue().startswith("seed 0  step 15/20  validation accuracy 0.7000  [15/20 steps, 0:0")
+    assert log.getvalue().count("\n") == 1
+    assert "seed 0 step 15/20:  75%" in terminal.getvalue()
+    assert "loss 0.2500, best accuracy 0.7" in terminal.getvalue()
+    assert silent.getvalue() == ""
