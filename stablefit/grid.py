@@ -3,12 +3,11 @@
 python -m stablefit.grid --sweep=experiments/methods_on_rte.py --config.data_dir=DIR --workdir=DIR
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stablefit.errors import InputError
+from stablefit import program
 
 USAGE = """\
 usage: python -m stablefit.grid --sweep=FILE [--config.FIELD=VALUE ...] [--workdir=DIR] [--quiet]
@@ -27,15 +26,7 @@ Sweeps and configs are Python programs: run only those you trust.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the study and returns the exit code: 0 done, 2 bad input, 128 + N ended by signal N."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE, end="")
-        return 0
-    try:
-        return _run(argv)
-    except InputError as error:
-        print(f"stablefit: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return program.run(USAGE, _run, argv)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -60,8 +51,7 @@ def _run(argv: Sequence[str]) -> int:
         # All are loaded before any runs: a mistake in the last cell is found now.
         grid.run({name: job.load(cell) for name, cell in cells.items()}, workdir, own.quiet)
     except loop.Interrupted as stop:
-        print(f"stablefit: interrupted, saved in {workdir}; the same command goes on from there", file=sys.stderr)
-        return 128 + stop.signum
+        return program.interrupted(workdir, stop.signum)
     rows = grid.read_rows(workdir, {cell.fingerprint: cell.seeds for cell in cells.values()})
     metric = tasks.get_task(next(iter(cells.values())).spec.task).report_metric
     print(grid.study_table({name: rows[cell.fingerprint] for name, cell in cells.items()}, metric))
@@ -70,7 +60,4 @@ def _run(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    program.leave(main())

@@ -3,12 +3,10 @@
 python -m stablefit.main --config=configs/rte_reinit4.py --config.data_dir=DIR --config.seeds=0,1,2 --workdir=DIR
 """
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stablefit.errors import InputError
+from stablefit import program
 
 USAGE = """\
 usage: python -m stablefit.main --config=FILE[:runlocal] [--config.FIELD=VALUE ...] [--workdir=DIR] [--quiet]
@@ -31,15 +29,7 @@ A config is a Python program: run only those you trust.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job and returns the exit code: 0 done, 2 bad input, 128 + N ended by signal N."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE, end="")
-        return 0
-    try:
-        return _run(argv)
-    except InputError as error:
-        print(f"stablefit: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return program.run(USAGE, _run, argv)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -66,16 +56,11 @@ def _run(argv: Sequence[str]) -> int:
             with progress.Progress(total, quiet=flags.quiet) as display:
                 rows = loop.run(job, directory, display)
     except loop.Interrupted as stop:
-        print(f"stablefit: interrupted, saved in {workdir}; the same command goes on from there", file=sys.stderr)
-        return 128 + stop.signum
+        return program.interrupted(workdir, stop.signum)
     print(plan.result_table(rows, job.task.selection_metric, job.task.report_metric))
     print(f"\nresults in {workdir}")
     return 0
 
 
 if __name__ == "__main__":
-    # Hard exit: nothing is left to do, and the teardown of native threads takes a second.
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    program.leave(main())

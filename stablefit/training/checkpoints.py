@@ -51,8 +51,8 @@ def restore_state(directory: Path, step: int, like: Tree) -> tuple[Tree, dict[st
             saved = manager.restore(step, args=items)
         except Exception as error:  # orbax raises ten different types for damage
             raise InputError(
-                f"{directory / str(step)} cannot be read ({type(error).__name__}); delete {directory} to start that "
-                "seed anew"
+                f"{directory / str(step)} cannot be read ({type(error).__name__}); delete it to start from an earlier "
+                "step, or anew"
             ) from error
         return saved["state"], saved["record"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from stablefit.data import packing
 from stablefit.data.encoding import Encoded
 from stablefit.data.packing import Layout
+from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
 from stablefit.training import checkpoints, metrics
 from stablefit.training.cohort import Cohort
@@ -219,20 +220,25 @@ class _CohortRun:
         }
 
     def _start(self, seeds: list[int]) -> tuple[TrainState, Tree, int, list[Member]]:
-        """Fresh members, or the newest save that all of them have."""
+        """Fresh members, or the newest save that all of them have and that can be read."""
         keys = self.cohort.put(_keys([s.init for s in self.streams], "init"), "member")
         state = self.cohort.init(keys, self.cohort.put(self.job.pretrained), self.traced)
         best = jax.tree.map(lambda x: x.copy(), state.params)
         folders = [self.directory.seed(seed) / "state" for seed in seeds]
-        common = set.intersection(*(set(checkpoints.saved_steps(folder)) for folder in folders))
-        if not common:
-            return state, best, 0, [Member(seed) for seed in seeds]
-        step = max(common)
         like = _member((state, best), 0)
-        saved = [checkpoints.restore_state(folder, step, like) for folder in folders]
-        stacked = jax.tree.map(lambda *xs: np.stack([np.asarray(x) for x in xs]), *(arrays for arrays, _ in saved))
-        state, best = self.cohort.put(stacked, "member")
-        return state, best, step, [Member(**record) for _, record in saved]
+        common = set.intersection(*(set(checkpoints.saved_steps(folder)) for folder in folders))
+        for step in sorted(common, reverse=True):
+            try:
+                saved = [checkpoints.restore_state(folder, step, like) for folder in folders]
+            except InputError as damage:
+                if step == min(common):
+                    raise
+                self.progress.line(f"{damage}; the save before it is used")
+                continue
+            arrays = jax.tree.map(lambda *xs: np.stack([np.asarray(x) for x in xs]), *(tree for tree, _ in saved))
+            state, best = self.cohort.put(arrays, "member")
+            return state, best, step, [Member(**record) for _, record in saved]
+        return state, best, 0, [Member(seed) for seed in seeds]
 
     def _save(self) -> None:
         for i, member in enumerate(self.members):

@@ -1,6 +1,7 @@
 """A run from start to rows: the same bits twice, after an interruption, and beside other seeds."""
 
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -121,6 +122,34 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(whole, prepare, tmp_path,
     assert [row["test_best"] for row in rows] == [row["test_best"] for row in whole[1]]
     for seed in (0, 1):
         assert_same_bits(traces(whole[0], seed), traces(path, seed))
+
+
+def test_a_damaged_save_is_not_used(whole, prepare, tmp_path, monkeypatch):
+    """The save before it is, and the bits are those of the whole run; if there is none, one line says what to do."""
+    the_job, path = prepare(seeds=(0, 1), checkpoint_minutes=0.0), tmp_path / "run"
+    monkeypatch.setattr(order, "PIECE_SECONDS", 0.0)
+    show = loop._CohortRun._show
+
+    def stop_at_5(self, steps, loss):
+        if self.step == 5:
+            signal.raise_signal(signal.SIGTERM)
+        show(self, steps, loss)
+
+    monkeypatch.setattr(loop._CohortRun, "_show", stop_at_5)
+    with pytest.raises(loop.Interrupted):
+        run(the_job, path)
+    monkeypatch.undo()
+    state = path / "seed_0" / "state"
+    assert checkpoints.saved_steps(state) == [3, 5]
+    for step in (5, 3):
+        for file in (state / str(step)).rglob("*"):
+            if file.is_file() and file.name in ("_METADATA", "manifest.ocdbt"):
+                file.write_bytes(b"")
+        if step == 5:
+            run(the_job, shutil.copytree(path, tmp_path / "resumed"))
+            assert_same_bits(traces(whole[0]), traces(tmp_path / "resumed"))
+    with pytest.raises(InputError, match=r"state/3 cannot be read .*; delete it to start"):
+        run(the_job, path)
 
 
 def test_seeds_can_be_added(whole, prepare, tmp_path):
