@@ -56,7 +56,7 @@ def read_examples(path: str | Path, task: Task) -> Examples:
     path = Path(path)
     if task.columns is None:
         raise InputError(f"task {task.name} is not read from files; {path} cannot be used for it")
-    text = _read_text(path)
+    text = read_text(path)
     rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _tsv_rows(text)
     width, where = _layout(path, task.columns, rows)
 
@@ -84,7 +84,7 @@ def read_examples(path: str | Path, task: Task) -> Examples:
     return Examples(texts_a, texts_b if "text_b" in where else None, np.array(labels, dtype), ids, n_skipped)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -6,6 +6,7 @@ exception is a subset of a regression task, which that code draws with PyTorch's
 """
 
 import dataclasses
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -115,6 +116,36 @@ def _class_groups(labels: np.ndarray, n_classes: int) -> list[np.ndarray]:
     if len(classes) != n_classes:
         raise InputError(f"only {len(classes)} of {n_classes} classes occur among {len(labels)} examples")
     return [np.flatnonzero(labels == c) for c in classes[np.argsort(first)]]
+
+
+def k_fold(n: int, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cuts n examples into k parts, each of which is once the validation set: cross-validation.
+
+    The parts' sizes differ by at most one, larger ones first. The shuffle sorts raw generator words, as
+    `batches.epoch_order` does; its stream is none of that function's, so no epoch walks through the folds in order.
+
+    Args:
+        n: number of examples, at least k.
+        k: number of folds, at least 2.
+        seed: from 0 up.
+
+    Returns:
+        For each fold the indices of training and of validation, each in ascending order.
+
+    Raises:
+        InputError: a value is out of its range.
+
+    >>> [validation.tolist() for _, validation in k_fold(5, 2, seed=0)]
+    [[0, 2, 3], [1, 4]]
+    """
+    if not 2 <= k <= n:
+        raise InputError(f"{k} folds of {n} examples: there must be at least 2 folds, and an example for each")
+    if seed < 0:
+        raise InputError(f"seed {seed} is below 0; a seed is a whole number from 0 up")
+    words = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(b"k_fold")])).random_raw(n)
+    order = np.argsort(words, kind="stable")
+    parts = [np.sort(part) for part in np.array_split(order, k)]
+    return [(np.sort(np.concatenate(parts[:i] + parts[i + 1 :])), parts[i]) for i in range(k)]
 
 
 def load_splits(

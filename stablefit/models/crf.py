@@ -3,9 +3,9 @@
     score(x, y) = start[y_1] + sum_t emission_t[y_t] + sum_t transitions[y_(t-1), y_t] + end[y_n]
     p(y | x)    = exp(score(x, y)) / sum_y' exp(score(x, y'))
 
-The positions 1..n are those whose mask is True, wherever they are: the others are skipped as if they were not there, so
-a mask may have holes and need not begin with True. Everything is float32, whatever the emissions' type: a log-likelihood
-of a sentence is a small difference of two large numbers.
+The positions 1..n are those whose mask is True, wherever they are: the others are skipped as if they were not there,
+so a mask may have holes and need not begin with True. Everything is float32, whatever the emissions' type: the
+log-likelihood of a sentence is a small difference of two large numbers.
 
 J. Lafferty, A. McCallum, F. Pereira: Conditional Random Fields, ICML 2001.
 """
@@ -64,8 +64,13 @@ def log_likelihood(
     -2.0
     """
     emissions_BxTxK, mask_BxT = _prepared(params, emissions_BxTxK, mask_BxT)
-    gold_B = _path_score(params, emissions_BxTxK, tags_BxT, mask_BxT)
-    return gold_B - _log_partition(params, emissions_BxTxK, mask_BxT)
+    gains_BxT = _path_gains(params, emissions_BxTxK, tags_BxT, mask_BxT)
+    # All paths are scored relative to the given one. The shift cancels in the difference, but without it two sums of
+    # hundreds of terms would be rounded before they are subtracted.
+    shift_BxT = lax.stop_gradient(gains_BxT)
+    relative_B = _log_partition(params, emissions_BxTxK - shift_BxT[:, :, None], mask_BxT)
+    known_B = jnp.all(~mask_BxT | ((tags_BxT >= 0) & (tags_BxT < emissions_BxTxK.shape[2])), axis=1)
+    return jnp.where(known_B, (gains_BxT - shift_BxT).sum(1) - relative_B, jnp.nan)
 
 
 def log_partition(params: CrfParams, emissions_BxTxK: jax.Array, mask_BxT: jax.Array) -> jax.Array:
@@ -103,8 +108,8 @@ def viterbi(
         emissions_BxTxK: as for `log_likelihood`.
         mask_BxT: as for `log_likelihood`.
         allowed: booleans with the names and shapes of `params`; a path never takes a start, transition or end that is
-            False. They are barred here alone: in training a bar would have to be learned around by windows that begin
-            within an entity. If every path is barred, the score is -inf and the tags mean nothing.
+            False. They are barred here alone, not in training, where a window may begin within an entity. If every path
+            is barred, the score is -inf and the tags mean nothing.
 
     >>> emissions = jnp.array([[[0.0, 1.0], [0.0, 1.0]]])
     >>> tags, score = viterbi(init(jax.random.key(0), 2), emissions, jnp.ones((1, 2), bool))
@@ -126,7 +131,7 @@ def viterbi(
         paths_BxKxK = best_BxK[:, :, None] + transitions_KxK[None]
         moved_BxK = jnp.where(inside_Bx1, paths_BxKxK.max(1), start_K[None]) + emission_BxK
         # A skipped position points back to the same tag, so that the way back passes through it unchanged.
-        from_BxK = jnp.where(here_Bx1 & inside_Bx1, paths_BxKxK.argmax(1).astype(jnp.int32), stay_BxK)
+        from_BxK = jnp.where(here_Bx1, paths_BxKxK.argmax(1).astype(jnp.int32), stay_BxK)
         return jnp.where(here_Bx1, moved_BxK, best_BxK), from_BxK
 
     best_BxK = jnp.zeros((n_rows, n_tags), jnp.float32)
@@ -157,8 +162,8 @@ def _log_partition(params: CrfParams, emissions_BxTxK: jax.Array, mask_BxT: jax.
     return jnp.where(mask_BxT.any(1), jax.nn.logsumexp(alpha_BxK + end_K[None], axis=1), 0.0)
 
 
-def _path_score(params: CrfParams, emissions_BxTxK: jax.Array, tags_BxT: jax.Array, mask_BxT: jax.Array) -> jax.Array:
-    """The score of the given path. By products with one-hot rows: gradients of gathers add in no fixed order on GPUs."""
+def _path_gains(params: CrfParams, emissions_BxTxK: jax.Array, tags_BxT: jax.Array, mask_BxT: jax.Array) -> jax.Array:
+    """What each position adds to the given path's score; one-hot, as gradients of gathers add in no fixed order."""
     transitions_KxK, start_K, end_K = _scores(params)
     n_positions, n_tags = emissions_BxTxK.shape[1:]
     index_BxT = jnp.where(mask_BxT, jnp.arange(n_positions)[None], -1)
@@ -173,8 +178,7 @@ def _path_score(params: CrfParams, emissions_BxTxK: jax.Array, tags_BxT: jax.Arr
     last_BxTx1 = (mask_BxT & (index_BxT == latest_BxT[:, -1:]))[:, :, None]
     gains_BxTxK = emissions_BxTxK + moved_BxTxK
     gains_BxTxK += jnp.where(first_BxTx1, start_K[None, None], 0.0) + jnp.where(last_BxTx1, end_K[None, None], 0.0)
-    known_B = jnp.all(~mask_BxT | ((tags_BxT >= 0) & (tags_BxT < n_tags)), axis=1)
-    return jnp.where(known_B, (tag_BxTxK * gains_BxTxK).sum((1, 2)), jnp.nan)
+    return (tag_BxTxK * gains_BxTxK).sum(2)
 
 
 def _steps(emissions_BxTxK: jax.Array, mask_BxT: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -5,7 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from stablefit.data.splits import balanced_subset, halve_dev, load_splits, resplit
+from stablefit.data.batches import epoch_order
+from stablefit.data.splits import balanced_subset, halve_dev, k_fold, load_splits, resplit
 from stablefit.data.tasks import get_task
 from stablefit.errors import InputError
 
@@ -161,3 +162,28 @@ def test_what_is_refused(call, message):
     with pytest.raises(InputError) as caught:
         call()
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(("n", "k"), [(400, 5), (11, 3), (7, 7), (2, 2)])
+def test_folds_hold_every_example_once(n, k):
+    folds = k_fold(n, k, seed=3)
+    assert sorted(np.concatenate([validation for _, validation in folds]).tolist()) == list(range(n))
+    sizes = [len(validation) for _, validation in folds]
+    assert len(folds) == k
+    assert max(sizes) - min(sizes) <= 1
+    for train, validation in folds:
+        assert sorted([*train.tolist(), *validation.tolist()]) == list(range(n))
+        assert np.all(np.diff(train) > 0)
+        assert np.all(np.diff(validation) > 0)
+
+
+def test_folds_are_a_function_of_the_seed():
+    assert [v.tolist() for _, v in k_fold(10, 3, seed=1)] == [[0, 2, 4, 7], [3, 5, 8], [1, 6, 9]]
+    assert k_fold(40, 5, seed=0)[0][1].tolist() != k_fold(40, 5, seed=1)[0][1].tolist()
+    assert k_fold(40, 5, seed=0)[0][1].tolist() != sorted(epoch_order(40, 0, 0)[:8].tolist())
+
+
+@pytest.mark.parametrize(("n", "k", "seed"), [(10, 1, 0), (3, 4, 0), (0, 2, 0), (10, 2, -1)])
+def test_folds_that_cannot_be_are_refused(n, k, seed):
+    with pytest.raises(InputError):
+        k_fold(n, k, seed)

@@ -123,7 +123,7 @@ def largest(ours, theirs) -> float:
 def test_optimizers(stored, case, double, record_property):
     with jax.enable_x64(double):
         deviation = optimizer_deviation(stored, case)
-    record_property("deviation", deviation)
+    record_property("deviation", float(deviation))
     print(f"deviation {case} {'f64' if double else 'f32'} {deviation:.1e}")
     assert deviation < TOLERANCE.get(case, DEFAULT)[0 if double else 1]
 
@@ -154,7 +154,7 @@ def test_decay_last_is_a_second_order_difference(stored):
 def test_mixout(stored, rate, double, record_property):
     with jax.enable_x64(double):
         deviation = mixout_deviation(stored, rate)
-    record_property("deviation", deviation)
+    record_property("deviation", float(deviation))
     print(f"deviation mixout_{rate} {'f64' if double else 'f32'} {deviation:.1e}")
     assert deviation < (1e-12 if double else 2e-5)
 

@@ -1,0 +1,235 @@
+"""Files of sentences or documents with entities -> `TaggedExamples`; every error names the file and the line."""
+
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from stablefit.data.readers import read_text  # one way to read text, with one set of messages
+from stablefit.data.tagging import Scheme, Span, checked_spans, first_fault, strict_spans
+from stablefit.errors import InputError
+
+Unit = Literal["character", "word"]
+
+_UNITS = {"character": re.compile(r"\S"), "word": re.compile(r"\w+|[^\w\s]")}
+_SPACES = re.compile(" +")
+_BLANK = " \t\r"  # not all of Unicode's: an ideographic space may be a word of a Chinese file
+
+
+@dataclasses.dataclass(frozen=True)
+class TaggedExamples:
+    """Sentences or documents of words, with the entities in them.
+
+    Args:
+        words: N lists of words; a word is one character where the reader was told so.
+        entities: N lists of spans of words, in order, none sharing a word with another.
+        ids: N names of where an example starts, `file:line`.
+    """
+
+    words: list[list[str]]
+    entities: list[list[Span]]
+    ids: list[str]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> "TaggedExamples":
+        """The examples at these positions, in their order."""
+        picked = np.asarray(indices, dtype=np.int64)
+        return TaggedExamples(
+            [self.words[i] for i in picked], [self.entities[i] for i in picked], [self.ids[i] for i in picked]
+        )
+
+
+def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool = False) -> TaggedExamples:
+    """A file of one word a line with its tag, as CoNLL's are: the first column is the word, the last one the tag.
+
+    A blank line ends a sentence; lines that begin with -DOCSTART- are left out. A line that holds a tab is split at
+    tabs, so that a space can be a word, any other at spaces.
+
+    Args:
+        path: a UTF-8 file.
+        scheme: how its tags are meant; they must be well-formed in it.
+        characters: whether every word must be one character.
+
+    Raises:
+        InputError: the file cannot be read so; the message starts with `file:line`.
+    """
+    path = Path(path)
+    found = TaggedExamples([], [], [])
+    width = 0
+    for start, rows in _sentences(read_text(path)):
+        width = width or len(rows[0])
+        for line, fields in enumerate(rows, start=start):
+            _check_row(f"{path}:{line}", fields, width, characters)
+        tags = [fields[-1] for fields in rows]
+        if (fault := first_fault(tags, scheme)) is not None:
+            raise InputError(f"{path}:{start + fault[0]}: {fault[1]}")
+        found.words.append([sys.intern(fields[0]) for fields in rows])  # millions of lines hold few different words
+        found.entities.append(strict_spans(tags, scheme))
+        found.ids.append(f"{path.name}:{start}")
+    if not len(found):
+        raise InputError(f"{path}: no sentences in it, expected lines of a word and its tag")
+    return found
+
+
+def _sentences(text: str) -> Iterator[tuple[int, list[list[str]]]]:
+    """Every sentence's first line, counted from 1, and its lines as columns."""
+    rows: list[list[str]] = []
+    number = 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        columns = line.removesuffix("\r").split("\t") if "\t" in line else _SPACES.split(line.strip(_BLANK))
+        blank = not line.strip(_BLANK)
+        if not blank and columns[0] != "-DOCSTART-":
+            rows.append(columns)
+        elif rows:
+            yield number - len(rows), rows
+            rows = []
+    if rows:
+        yield number + 1 - len(rows), rows
+
+
+def _check_row(place: str, fields: list[str], width: int, characters: bool) -> None:
+    if len(fields) < 2:
+        raise InputError(f"{place}: 1 column, expected a word and its tag with a tab or a space between")
+    if len(fields) != width:
+        raise InputError(f"{place}: {len(fields)} columns, expected {width} as in the file's first line")
+    if not fields[0]:
+        raise InputError(f"{place}: no word before the tag")
+    if characters and len(fields[0]) != 1:
+        raise InputError(f"{place}: {fields[0]!r} is {len(fields[0])} characters, expected one a line")
+
+
+def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
+    """A file of JSON lines, `{"text": ..., "entities": [{"label": ..., "start": ..., "end": ...}]}`.
+
+    Starts and ends count the text's characters (Unicode code points) from 0; the end is exclusive. An entity's "text",
+    where there is one, must be what stands there: a file that counts differently is found out by it. Other fields are
+    not looked at. White space is no word, and is cut off an entity's ends. Blank lines are left out.
+
+    Args:
+        path: a UTF-8 file.
+        unit: what a word is; see `split_text`.
+
+    Raises:
+        InputError: the file cannot be read so, or an entity begins or ends within a word; the message starts with
+            `file:line`.
+    """
+    path = Path(path)
+    found = TaggedExamples([], [], [])
+    # Only a newline ends a line: str.splitlines would also cut at the U+2028 that texts hold.
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            text, spans = _document(line)
+            words, bounds = split_text(text, unit)
+            entities = [_in_words(text, span, bounds) for span in checked_spans(spans, len(text))]
+        except InputError as error:
+            raise InputError(f"{path}:{number}: {error}") from None
+        found.words.append(words)
+        found.entities.append(entities)
+        found.ids.append(f"{path.name}:{number}")
+    return found
+
+
+def split_text(text: str, unit: Unit) -> tuple[list[str], np.ndarray]:
+    """The words of a text, and where each stands in it: starts and exclusive ends, int64 [N, 2].
+
+    Args:
+        text: any text.
+        unit: 'character', every character that is no white space; or 'word', a run of letters, digits and underscores,
+            or any other single character.
+
+    >>> words, bounds = split_text("F-16 flew", "word")
+    >>> words, bounds.tolist()
+    (['F', '-', '16', 'flew'], [[0, 1], [1, 2], [2, 4], [5, 9]])
+    """
+    if unit not in _UNITS:
+        raise InputError(f"unit {unit!r} is not known; one of: {', '.join(_UNITS)}")
+    matches = list(_UNITS[unit].finditer(text))
+    bounds = np.array([match.span() for match in matches], np.int64).reshape(-1, 2)
+    return [sys.intern(match.group()) for match in matches], bounds
+
+
+def _document(line: str) -> tuple[str, list[Span]]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from None
+    text = _field(row, "text", str, "the line")
+    if not text.strip():
+        raise InputError("text is empty, expected one with words")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"character {error.start} of the text is half of a surrogate pair; write both halves"
+        ) from None
+    spans = []
+    for i, entity in enumerate(_field(row, "entities", list, "the line"), start=1):
+        where = f"entity {i}"
+        span = Span(*(_field(entity, name, kind, where) for name, kind in _SPAN_FIELDS))
+        if not span.type.strip() or not span.type.isprintable():
+            raise InputError(f"{where} has the label {span.type!r}, expected a name")
+        [span] = checked_spans([span], len(text))
+        there = text[span.start : span.end]
+        if entity.get("text", there) != there:
+            raise InputError(f"{where} has the text {entity['text']!r}, but {span.start}:{span.end} holds {there!r}")
+        spans.append(span)
+    return text, spans
+
+
+_SPAN_FIELDS = (("start", int), ("end", int), ("label", str))
+
+
+def _field(row: Any, name: str, kind: type, where: str) -> Any:
+    if not isinstance(row, dict):
+        raise InputError(f"{where} is {type(row).__name__}, expected an object with {name!r}")
+    if name not in row:
+        raise InputError(f"{where} has no {name!r}; found: {', '.join(map(repr, row)) or 'nothing'}")
+    if not isinstance(row[name], kind) or isinstance(row[name], bool):
+        raise InputError(f"{name!r} of {where} is {row[name]!r:.40}, expected {kind.__name__}")
+    return row[name]
+
+
+def _in_words(text: str, span: Span, bounds: np.ndarray) -> Span:
+    there = text[span.start : span.end]
+    start = span.start + len(there) - len(there.lstrip())
+    end = span.end - len(there) + len(there.rstrip())
+    shown = f"entity {span.type} at {span.start}:{span.end}"
+    if start >= end:
+        raise InputError(f"{shown} is white space alone")
+    first, last = np.searchsorted(bounds[:, 0], start), np.searchsorted(bounds[:, 1], end)
+    if bounds[min(first, len(bounds) - 1), 0] != start or bounds[min(last, len(bounds) - 1), 1] != end:
+        raise InputError(f"{shown} ({there!r}) begins or ends within a word; read the file by unit 'character'")
+    return Span(int(first), int(last) + 1, span.type)
+
+
+def label_set(examples: TaggedExamples) -> tuple[str, ...]:
+    """The types of entities that occur, sorted: of the training set, those that a model can learn.
+
+    >>> label_set(TaggedExamples([["a", "b"]], [[Span(0, 1, "PER"), Span(1, 2, "LOC")]], ["f:1"]))
+    ('LOC', 'PER')
+    """
+    return tuple(sorted({span.type for spans in examples.entities for span in spans}))
+
+
+def check_labels(examples: TaggedExamples, known: Sequence[str]) -> None:
+    """Every entity's type must be one of the `known`.
+
+    Raises:
+        InputError: an entity has another type; the message names the file, the line of its example, and the entity.
+    """
+    for words, spans, place in zip(examples.words, examples.entities, examples.ids, strict=True):
+        for span in spans:
+            if span.type not in known:
+                raise InputError(
+                    f"{place}: entity {' '.join(words[span.start : span.end])!r:.60} has the label {span.type!r}, "
+                    f"which never occurs in training; its labels are: {', '.join(known)}"
+                )
