@@ -62,7 +62,7 @@ def test_a_run_tells_its_plan_and_its_results(command, tmp_path):
 def test_sigterm_saves_and_the_same_command_goes_on(command, tmp_path):
     """A process that is told to stop leaves with 143, and the rows are those of a run that was not."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    longer = ["--config.max_steps=1200", "--config.seeds=0", "--quiet"]
+    longer = ["--config.max_steps=400", "--config.seeds=0", "--quiet"]
     process = subprocess.Popen([*command, *longer, f"--workdir={broken}"], cwd=ROOT, env=ENVIRONMENT)
     metrics = broken / "seed_0" / "metrics.jsonl"
     deadline = time.monotonic() + 200
@@ -82,6 +82,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(command, tmp_path):
 def test_virtual_devices_give_the_same_metrics(command, tmp_path):
     """Four devices, one for each row of a batch or one for each seed, agree with one within rounding."""
     flags = ENVIRONMENT | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    command = [*command, "--config.max_steps=3", "--config.evaluations=1"]
     scores = {}
     for name, environment, extra in (
         ("one", ENVIRONMENT, []),
