@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 JOBS ?= 2
+WORKDIR ?= runs/demo
 
-.PHONY: help demo test test-slow lint types setup parity bench torch
+.PHONY: help demo report test test-slow lint types setup parity bench torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -15,6 +16,9 @@ demo: $(READY) ## fine-tune the embedded default over three seeds (about five mi
 
 test: $(READY) ## all fast tests
 	$(BIN)/python -m pytest -q -n $(JOBS)
+
+report: $(READY) ## a page with figures and verdicts of a run or a study: make report WORKDIR=runs/demo
+	$(BIN)/python -m stablefit.report $(WORKDIR)
 
 test-slow: $(READY) ## the tests that take longer
 	$(BIN)/python -m pytest -q -m slow

@@ -3,6 +3,7 @@
 python -m stablefit.grid --sweep=experiments/methods_on_rte.py --config.data_dir=DIR --workdir=DIR
 """
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,9 @@ def _run(argv: Sequence[str]) -> int:
     workdir = Path(own.workdir or Path("runs") / sweep.stem)
     try:
         # All are loaded before any runs: a mistake in the last cell is found now.
-        grid.run({name: job.load(cell) for name, cell in cells.items()}, workdir, own.quiet)
+        jobs = {name: job.load(cell) for name, cell in cells.items()}
+        grid.record(workdir, sweep, shlex.join(["python", "-m", "stablefit.grid", *argv]))
+        grid.run(jobs, workdir, own.quiet)
     except loop.Interrupted as stop:
         return program.interrupted(workdir, stop.signum)
     rows = grid.read_rows(workdir, {cell.fingerprint: cell.seeds for cell in cells.values()})

@@ -13,7 +13,8 @@ from stablefit.study.reading import Cell, Study
 from stablefit.training.settings import NOT_IDENTITY
 
 ALPHA = 0.05
-_WINDOW = 0.05  # of the baseline's steps: the training loss is averaged over so many
+SLACK = 0.01  # a loss this much above another, relative to it, counts as equal
+_WINDOW = 0.05  # of the baseline's steps: the training loss is averaged over so many, but over five at least
 
 
 class Curve(NamedTuple):
@@ -26,7 +27,7 @@ class Curve(NamedTuple):
     n: int
     n_diverged: int  # left out
     n_missing: int  # left out: without whole records
-    reaches: int | None  # the step from which on the median is at most the baseline's last
+    reaches: int | None  # the step from which on the median is the baseline's last, or below
     n_reaching: int  # runs that get there
 
 
@@ -93,7 +94,7 @@ def _group(cells: list[Cell]) -> Group:
         Setting(
             cell,
             _changes(cell, baseline),
-            statistics.summarise(*cell.runs()[:2]) if cell.rows else None,
+            statistics.summarise(cell.runs().scores, cell.runs().failed) if cell.rows else None,
             compared.get(cell.name),
             p_spread.get(cell.name, math.nan),
             p_failed.get(cell.name, math.nan),
@@ -121,7 +122,7 @@ def _curves(cells: Sequence[Cell]) -> tuple[int, list[Curve | None]]:
     """The window of the moving average, and the curve of each cell; None where there are no losses."""
     found = [reading.losses(cell) for cell in cells]
     length = found[0].losses_RxS.shape[1] or max(one.losses_RxS.shape[1] for one in found)
-    window = max(1, round(_WINDOW * length))
+    window = max(1, min(length, max(5, round(_WINDOW * length))))
     target: float | None = None
     curves: list[Curve | None] = []
     for i, one in enumerate(found):
@@ -133,11 +134,12 @@ def _curves(cells: Sequence[Cell]) -> tuple[int, list[Curve | None]]:
         median, low, high = instability.loss_band(smooth)
         if i == 0:
             target = float(median[-1])
-        # Of the baseline itself rounding must not decide.
-        goal = -math.inf if target is None else target + 1e-9
+        goal = -math.inf if target is None else target * (1 + SLACK)
         reached = [instability.steps_to_reach(steps, run, goal) is not None for run in smooth]
         reaches = instability.steps_to_reach(steps, median, goal)
-        curves.append(Curve(steps, median, low, high, len(smooth), one.n_diverged, one.n_missing, reaches, sum(reached)))
+        curves.append(
+            Curve(steps, median, low, high, len(smooth), one.n_diverged, one.n_missing, reaches, sum(reached))
+        )
     return window, curves
 
 
@@ -147,9 +149,7 @@ def _agreement(cell: Cell) -> Agreement | None:
         return None
     if not cell.task.n_classes:
         return Agreement(len(said_RxN), float(said_RxN.std(0, ddof=1).mean()), math.nan)
-    return Agreement(
-        len(said_RxN), instability.pairwise_disagreement(said_RxN), instability.fleiss_kappa(said_RxN)
-    )
+    return Agreement(len(said_RxN), instability.pairwise_disagreement(said_RxN), instability.fleiss_kappa(said_RxN))
 
 
 def reinit_series(group: Group) -> list[tuple[int, Setting]]:
@@ -211,13 +211,12 @@ def _failed_runs(setting: Setting, group: Group) -> list[str]:
     summary, baseline, c = setting.summary, group.settings[0].summary, setting.comparison
     if summary is None or baseline is None or c is None or not summary.n_failed + baseline.n_failed:
         return []
-    counts = f"{summary.n_failed} of {summary.n} runs failed, {baseline.n_failed} of {baseline.n} of the baseline's"
-    found = setting.p_failed <= ALPHA
-    said = [f"{counts} ({p_value(setting.p_failed)}{'' if found else ', no difference found'})."]
+    counts = f"{summary.n_failed} of {summary.n} runs failed, of the baseline's {baseline.n_failed} of {baseline.n}"
+    said = [f"{counts} ({p_value(setting.p_failed)})."]
     if math.isnan(c.p_without_failed):
         said.append("Without failed runs too few are left to compare.")
     elif (c.p_without_failed <= ALPHA) != (c.verdict != "no difference found"):
-        said.append(f"Without failed runs it would be otherwise: {p_value(c.p_without_failed)}, not adjusted.")
+        said.append(f"Without failed runs the test says otherwise: {p_value(c.p_without_failed)}, not adjusted.")
     return said
 
 

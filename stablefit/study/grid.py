@@ -4,7 +4,10 @@ A cell is a setting. It is named by the hash of its resolved config, which is al
 and started again, or made larger, does what is not done yet.
 """
 
+import ast
 import contextlib
+import datetime
+import json
 import runpy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,7 +50,7 @@ def expand(sweep: Path) -> list[Cell]:
 
     def add(*, config: str, name: str = "", **changes: Any) -> None:
         said = " ".join(f"{field}={value}" for field, value in changes.items() if field != "seeds")
-        cells.append(Cell(name or f"{Path(config).stem} {said}".strip(), config, changes))
+        cells.append(Cell(" ".join((name or f"{Path(config).stem} {said}").split()), config, changes))
 
     defined["sweep"](add)
     names = [cell.name for cell in cells]
@@ -55,6 +58,26 @@ def expand(sweep: Path) -> list[Cell]:
     if not cells or twice:
         raise InputError(f"{sweep}: {f'two cells are called {twice[0]!r}' if twice else 'sweep adds no cell'}")
     return cells
+
+
+def record(workdir: Path, sweep: Path, command: str) -> None:
+    """Writes study.json, what a report says of how the study was made: its question, its commands, its start.
+
+    Args:
+        workdir: of the study; a command that is not in its study.json yet is added.
+        sweep: its docstring is the question.
+        command: as the user gave it.
+    """
+    file = workdir / "study.json"
+    old = json.loads(file.read_text()) if file.is_file() else {}
+    commands = [one for one in old.get("commands", []) if one != command]
+    new = {
+        "question": ast.get_docstring(ast.parse(sweep.read_text())) or "",
+        "commands": [*commands, command],
+        "started": old.get("started") or datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes"),
+    }
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_whole(file, json.dumps(new, indent=2) + "\n")
 
 
 def run(jobs: Mapping[str, Job], workdir: Path, quiet: bool = False) -> None:

@@ -143,16 +143,16 @@ def _loss(file: Path, number: int, line: Mapping[str, Any]) -> float:
 
 def _logits(file: Path) -> np.ndarray:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return arrays["test_best"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        with file.open("rb") as opened:
+            return np.load(opened, allow_pickle=False)["test_best"]
+    except (OSError, KeyError, ValueError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
         raise InputError(f"{file}: holds no predictions ({error}); remove it and run the seed again") from None
 
 
 def _names(file: Path) -> list[tuple[str, str]]:
     """Fingerprint and name of each cell."""
     found: list[tuple[str, str]] = []
-    for number, line in enumerate(file.read_text(errors="replace").split("\n"), start=1):
+    for number, line in enumerate(_text(file).split("\n"), start=1):
         match = re.fullmatch(r"([0-9a-f]{12})  (.+)", line)
         if match:
             found.append((match[1], printable(match[2])))
@@ -209,7 +209,7 @@ def _wrong(row: Mapping[str, Any], task: tasks.Task) -> str:
 def _lines(file: Path) -> list[tuple[int, dict[str, Any]]]:
     """Number and object of each line of a JSON-lines file; a last line without its end is of a kill, and left out."""
     rows = []
-    for number, line in enumerate(file.read_text(errors="replace").split("\n")[:-1], start=1):
+    for number, line in enumerate(_text(file).split("\n")[:-1], start=1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -222,9 +222,16 @@ def _lines(file: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _object(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text(errors="replace"))
+        value = json.loads(_text(file))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise InputError(f"{file} is not a JSON object")
     return value
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from None

@@ -38,19 +38,19 @@ class RunDirectory:
     def __init__(self, path: Path, settings: Settings):
         self.path = path
         config = path / "config.json"
+        seeds = list(settings.seeds)
         if config.is_file():
-            self._check_same(config, settings)
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            seeds = sorted({*seeds, *self._check_same(config, settings)})
+        elif path.exists() and (not path.is_dir() or any(file.name != ".lock" for file in path.iterdir())):
             raise InputError(f"workdir {path} is not empty and holds no run of stablefit; give another --workdir")
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-            write_whole(config, json.dumps(settings.values, indent=2) + "\n")
+        path.mkdir(parents=True, exist_ok=True)
         self._lock = (path / ".lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held until the process ends, however it ends
         except OSError:
             self._lock.close()
             raise InputError(f"workdir {path} is in use by another process; wait for it, or give another") from None
+        write_whole(config, json.dumps({**settings.values, "seeds": seeds}, indent=2) + "\n")
 
     def __enter__(self) -> "RunDirectory":
         return self
@@ -58,7 +58,8 @@ class RunDirectory:
     def __exit__(self, *_: object) -> None:
         self._lock.close()
 
-    def _check_same(self, config: Path, settings: Settings) -> None:
+    def _check_same(self, config: Path, settings: Settings) -> Sequence[int]:
+        """Refuses the config of another run; returns the seeds that this run has been asked for before."""
         try:
             old = json.loads(config.read_text())
             old = {name: tuple(value) if isinstance(value, list) else value for name, value in old.items()}
@@ -72,6 +73,7 @@ class RunDirectory:
                 f"workdir {self.path} holds a run with {name}={old.get(name)!r}, this one has "
                 f"{settings.values.get(name)!r}; give another --workdir, or the same config to go on"
             )
+        return old.get("seeds", ())
 
     def seed(self, seed: int) -> Path:
         """The folder of a seed."""

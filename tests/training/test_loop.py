@@ -156,6 +156,7 @@ def test_seeds_can_be_added(whole, prepare, tmp_path):
     run(prepare(seeds=(1,)), tmp_path / "run")
     rows = run(prepare(seeds=(0, 1)), tmp_path / "run")
     assert [row["test_last"] for row in rows] == [row["test_last"] for row in whole[1]]
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["seeds"] == [0, 1]
 
 
 def test_a_directory_of_another_run_is_refused(whole, prepare):
