@@ -11,7 +11,7 @@ WORKDIR ?= runs/demo
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: $(READY) ## fine-tune the embedded default over three seeds (about five minutes on two cores)
+demo: $(READY) ## fine-tune the embedded default over five seeds (under five minutes on two cores)
 	$(BIN)/python -m stablefit.main --config=configs/reviews.py --workdir=runs/demo
 
 test: $(READY) ## all fast tests

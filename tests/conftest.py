@@ -13,6 +13,8 @@ jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".cache" / "tests"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
+collect_ignore_glob = ["golden/*.py"]  # they make the golden files, with PyTorch, which the tests do without
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
