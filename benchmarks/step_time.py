@@ -95,7 +95,7 @@ def stablefit_step(rows: int, width: int, dtype: str) -> Callable[[], float]:
 
 def torch_step(rows: int, width: int, dtype: str, threads: int) -> Callable[[], float]:
     """The same step in PyTorch."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # only for `make bench`
     from transformers import BertForSequenceClassification
 
     from stablefit.models import hf
@@ -137,7 +137,7 @@ def jax_product(size: int = 2048) -> float:
 
 
 def torch_product(threads: int, size: int = 2048) -> float:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # only for `make bench`
 
     torch.set_num_threads(threads)
     a = torch.randn(size, size)
