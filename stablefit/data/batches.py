@@ -87,15 +87,6 @@ def schedule(n: int, batch: int, n_steps: int, seed: int) -> tuple[np.ndarray, n
     return indices, weights
 
 
-def eval_batches(n: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices and weights that cover n examples once, in order; shapes and padding as in `schedule`.
-
-    `logits.reshape(-1, C)[:n]` of the stacked outputs are the n examples' in order.
-    """
-    steps_per_epoch(n, batch)
-    return _rows(np.arange(n, dtype=np.int32), batch)
-
-
 def _rows(order: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
     n_rows = -(-len(order) // batch)
     indices = np.zeros(n_rows * batch, np.int32)

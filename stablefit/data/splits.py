@@ -23,11 +23,12 @@ VALIDATION_EXAMPLES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """Three disjoint sets of examples."""
+    """Three disjoint sets of examples; `n_skipped` broken rows of their files are in none."""
 
     train: Examples
     validation: Examples
     test: Examples
+    n_skipped: int = 0
 
 
 def halve_dev(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -182,13 +183,15 @@ def load_splits(
 
     pool = read_examples(task_file(task, data_dir, "train"), task)
     dev = read_examples(task_file(task, data_dir, "dev"), task)
+    skipped = pool.n_skipped + dev.n_skipped
     if split == "halve_dev" or (split == "auto" and task.small):
         validation, test = halve_dev(dev.labels)
         if not len(validation):
             raise InputError(f"the dev set of {task.name} has {len(dev)} examples, too few to halve label by label")
-        return Splits(_training_subset(pool, train_examples, task), dev.subset(validation), dev.subset(test))
+        train = _training_subset(pool, train_examples, task)
+        return Splits(train, dev.subset(validation), dev.subset(test), skipped)
     head, tail = resplit(pool.labels, train_examples, validation_examples, task.n_classes)
-    return Splits(pool.subset(head), pool.subset(tail), dev)
+    return Splits(pool.subset(head), pool.subset(tail), dev, skipped)
 
 
 def _training_subset(pool: Examples, n: int, task: Task) -> Examples:

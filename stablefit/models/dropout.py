@@ -1,6 +1,6 @@
 """Dropout whose random bits are a hash of the element's index: equal masks for equal keys, on any number of devices.
 
-JAX's own bits cost a tenth to a fifth of a training step on a CPU, because XLA does not fuse threefry with its use.
+JAX's own bits are a visible part of a training step on a CPU, because XLA does not fuse threefry with its use.
 Here 64 bits are drawn from the key with JAX's own generator, once a mask; an element's 32 bits are then a function of
 them and of its index that XLA fuses, and that the backward pass computes again instead of keeping a mask:
 

@@ -1,7 +1,8 @@
 """What the scores of many seeds say: summaries of a setting, and its comparison with a baseline.
 
 The verdict is a permutation test's: at few seeds, and with failed runs among them, intervals of the bootstrap are too
-narrow (their false alarms at n = 5 are 6 to 22 %), while a permutation test keeps its level whatever the distribution.
+narrow, while a permutation test keeps its level whatever the distribution (`tests/study/test_statistics.py` simulates
+it).
 """
 
 import dataclasses

@@ -40,8 +40,8 @@ def make_mesh(members: int, batch_size: int, devices: Sequence[Any] | None = Non
 def default_size(seeds: int, member_bytes: int) -> int:
     """How many members to put into one program.
 
-    One on a CPU, where a single member already fills the cores and vmap costs 7 to 24 %. On an accelerator, as many as
-    its memory holds at `member_bytes` each, but no more than there are seeds.
+    One on each CPU device: a single member already fills the cores, and more only add memory traffic. On an
+    accelerator, as many as its memory holds at `member_bytes` each, but no more than there are seeds.
     """
     device = jax.devices()[0]
     if device.platform == "cpu":

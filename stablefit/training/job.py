@@ -33,6 +33,7 @@ class Job:
     encoder: EncoderConfig
     pretrained: Tree  # {"encoder": ...}, and {"head": ...} if an intermediate task's head is kept
     data: Mapping[str, encoding.Encoded]  # "train", "validation", "test"
+    n_skipped: int  # broken rows of the files, which are left out
 
     @property
     def spec(self) -> Spec:
@@ -111,7 +112,7 @@ def load(settings: Settings) -> Job:
     spec = settings.spec
     task = tasks.get_task(spec.task)
     # The cheap checks come first: a wrong folder should not cost the loading of a model.
-    _examples(task, spec.data_dir, spec.train_examples)
+    n_skipped = _examples(task, spec.data_dir, spec.train_examples).n_skipped
     directory = sources.resolve(spec.model)
     config = hf.load_config(directory)
     if spec.max_length > config.max_position_embeddings:
@@ -125,7 +126,7 @@ def load(settings: Settings) -> Job:
     if spec.init_from:
         pretrained = _intermediate(Path(spec.init_from), pretrained, task.n_outputs)
         source += f", trained further in {spec.init_from}"
-    job = Job(settings, task, source, config, pretrained, encoded)
+    job = Job(settings, task, source, config, pretrained, encoded, n_skipped)
     jax.eval_shape(make_optimizer(spec, settings.hypers, job.shapes, job.total_steps).init, job.shapes)
     return job
 

@@ -5,6 +5,7 @@ from typing import Any
 import optax
 
 from stablefit import methods
+from stablefit.data import batches
 from stablefit.paths import Tree
 from stablefit.training.settings import Hypers, Spec
 
@@ -29,9 +30,8 @@ def make_optimizer(spec: Spec, hypers: Hypers, params: Tree, total_steps: int) -
         exclude=() if spec.init_decay_everywhere else HEAD,
         fresh=None if spec.init_decay_everywhere else reinit_mask(spec, params),
     )
-    schedule = SCHEDULES[spec.schedule](
-        hypers.learning_rate, total_steps=total_steps, warmup_steps=int(hypers.warmup_ratio * total_steps)
-    )
+    warmup = batches.warmup_steps(total_steps, hypers.warmup_ratio)
+    schedule = SCHEDULES[spec.schedule](hypers.learning_rate, total_steps=total_steps, warmup_steps=warmup)
     return methods.selective_projection_decay(
         optax.chain(
             methods.clip_by_global_norm(hypers.clip_norm),

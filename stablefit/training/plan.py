@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from stablefit import methods
+from stablefit.data import batches
 from stablefit.paths import depths, map_named, names
 from stablefit.training.cohort import make_mesh
 from stablefit.training.job import Job
@@ -23,7 +24,7 @@ def announcement(job: Job) -> str:
     count = sum(leaf.size for leaf in jax.tree.leaves(job.shapes))
     width = job.data["train"].tokens.shape[1]
     cut = ", ".join(f"{part.n_truncated} {name}" for name, part in job.data.items() if part.n_truncated)
-    warmup = int(job.hypers.warmup_ratio * job.total_steps)
+    warmup = batches.warmup_steps(job.total_steps, job.hypers.warmup_ratio)
     mesh = make_mesh(job.cohort_size(len(job.settings.seeds)), spec.batch_size).shape
     every = job.evaluation_steps[0]
     lines = [
@@ -31,6 +32,7 @@ def announcement(job: Job) -> str:
         ("task", f"{task.name}: {_kind(job)}, best by {task.selection_metric}, reported in {task.report_metric}"),
         ("data", ", ".join(f"{job.n(name)} {name}" for name in job.data) + f"; {width} pieces long"),
         *([("cut", f"{cut} examples to max_length={spec.max_length}")] if cut else []),
+        *([("skipped", f"{job.n_skipped} broken rows of the files are left out")] if job.n_skipped else []),
         ("steps", f"{job.total_steps} of {spec.batch_size} examples, {warmup} warm-up, evaluated every {every}"),
         ("methods", ", ".join(methods_on(job)) or "none beside Adam"),
         ("seeds", f"{', '.join(map(str, job.settings.seeds))}; config {job.settings.fingerprint}"),

@@ -67,14 +67,6 @@ def test_orders_are_uniform():
     assert ((counts - 200) ** 2 / 200).sum() < 16.3  # chi-square, 3 degrees of freedom, 0.1 %
 
 
-@pytest.mark.parametrize(("n", "batch", "steps"), [(7, 3, 3), (6, 3, 2), (2, 5, 1)])
-def test_evaluation_covers_every_example_once_in_order(n, batch, steps):
-    indices, weights = batches.eval_batches(n, batch)
-    assert indices.shape == weights.shape == (steps, batch)
-    assert indices.reshape(-1)[:n].tolist() == list(range(n))
-    assert weights.reshape(-1).tolist() == [1.0] * n + [0.0] * (steps * batch - n)
-
-
 def test_part_of_an_epoch():
     assert batches.total_steps(100, 10, 0.5) == 5
     assert batches.total_steps(10, 10, 0.01) == 1
@@ -86,7 +78,7 @@ def test_part_of_an_epoch():
     ("call", "message"),
     [
         (lambda: batches.steps_per_epoch(0, 4), "0 examples in batches of 4: both must be at least 1"),
-        (lambda: batches.eval_batches(4, 0), "4 examples in batches of 0"),
+        (lambda: batches.steps_per_epoch(4, 0), "4 examples in batches of 0"),
         (lambda: batches.total_steps(4, 4, -1), "epochs -1 must be a number above 0"),
         (lambda: batches.total_steps(4, 4, float("nan")), "epochs nan"),
         (lambda: batches.evaluation_steps(4, 0), "0 evaluations in 4 steps"),

@@ -37,6 +37,19 @@ def test_the_announcement(prepare):
     assert "none beside Adam" in plan.announcement(prepare())
 
 
+def test_skipped_rows_are_said(prepare, tmp_path):
+    """QQP's broken rows are left out, but never silently."""
+    rows = [f"{i}\t0\t0\tw1 w2\tw{i % 9}\t{i % 2}" for i in range(1040)]
+    header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate"
+    (tmp_path / "QQP").mkdir()
+    (tmp_path / "QQP" / "train.tsv").write_text("\n".join([header, "broken", *rows]) + "\n")
+    (tmp_path / "QQP" / "dev.tsv").write_text("\n".join([header, *rows[:8], "broken\ttoo"]) + "\n")
+    text = plan.announcement(prepare(task="qqp", data_dir=str(tmp_path)))
+    assert "40 train, 1000 validation, 8 test" in text
+    assert "skipped  2 broken rows of the files are left out" in text
+    assert "skipped" not in plan.announcement(prepare())
+
+
 def row(seed, score, failed=False, diverged=False):
     scores = {"accuracy": score}
     return {"seed": seed, "best_step": 5, "validation": scores, "test_best": scores, "test_last": scores} | {
