@@ -29,7 +29,9 @@ def get_config(arg: str = "") -> ConfigDict:
 
     # Adam, clipping, schedule.
     config.learning_rate = 2e-5
-    config.schedule = "linear"  # linear: warm-up, then linear to 0; bert: TF BERT's, which jumps after warm-up
+    # linear: warm-up, then linear to 0; bert: TF BERT's, which jumps after warm-up; uncorrected: linear times r(t), by
+    # which Adam's steps are longer without bias correction (methods.bias_correction_ratio)
+    config.schedule = "linear"
     config.warmup_ratio = 0.1  # of all steps; the first update has learning rate 0
     config.clip_norm = 1.0  # global norm, before everything else; inf: off
     config.component_clip_norm = float("inf")  # norm of each tensor on its own; inf: off

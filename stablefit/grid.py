@@ -37,7 +37,6 @@ def _run(argv: Sequence[str]) -> int:
     from stablefit.training import host, settings
 
     host.prepare()
-    from stablefit.data import tasks
     from stablefit.study import grid
     from stablefit.training import job, loop
 
@@ -56,8 +55,7 @@ def _run(argv: Sequence[str]) -> int:
     except loop.Interrupted as stop:
         return program.interrupted(workdir, stop.signum)
     rows = grid.read_rows(workdir, {cell.fingerprint: cell.seeds for cell in cells.values()})
-    metric = tasks.get_task(next(iter(cells.values())).spec.task).report_metric
-    print(grid.study_table({name: rows[cell.fingerprint] for name, cell in cells.items()}, metric))
+    print(grid.study_table({name: rows[cell.fingerprint] for name, cell in cells.items()}))
     print(f"\nresults in {workdir}")
     return 0
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.study import statistics
 from stablefit.training import loop, plan
@@ -130,26 +131,31 @@ def read_rows(workdir: Path, seeds: Mapping[str, Sequence[int]]) -> dict[str, li
     return table
 
 
-def study_table(rows: Mapping[str, Sequence[Mapping[str, Any]]], metric: str) -> str:
-    """One line a cell: its test scores over the seeds, and what they say against the first cell.
+def study_table(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """One line a cell: its test scores over the seeds, and what they say against the first cell of the same task.
 
     Args:
-        rows: name of each cell -> its rows; the first is the baseline.
-        metric: the score reported, of the best step on validation.
+        rows: name of each cell -> its rows; the score reported is the task's own, of the best step on validation.
     """
-    runs = {
-        name: statistics.Runs(
-            np.array([row["test_best"][metric] for row in cell]),
-            np.array([row["failed"] for row in cell]),
-            tuple(row["seed"] for row in cell),
-        )
-        for name, cell in rows.items()
-        if cell
-    }
+    groups: dict[str, dict[str, statistics.Runs]] = {}
+    for name, cell in rows.items():
+        if cell:
+            task = cell[0]["task"]
+            metric = tasks.get_task(task).report_metric
+            groups.setdefault(task, {})[name] = statistics.Runs(
+                np.array([row["test_best"][metric] for row in cell]),
+                np.array([row["failed"] for row in cell]),
+                tuple(row["seed"] for row in cell),
+            )
+    return "\n\n".join(_task_table(task, runs) for task, runs in groups.items())
+
+
+def _task_table(task: str, runs: Mapping[str, statistics.Runs]) -> str:
     baseline, *others = runs
     compared = statistics.compare(runs[baseline], {name: runs[name] for name in others}) if others else {}
+    metric = f"{task} test {tasks.get_task(task).report_metric}"
     lines: list[tuple[str, ...]] = [
-        ("setting", "seeds", "failed", f"test {metric}", "sd", "min", "max", "difference", "p", "verdict")
+        ("setting", "seeds", "failed", metric, "sd", "min", "max", "difference", "p", "verdict")
     ]
     for name, cell in runs.items():
         s = statistics.summarise(cell.scores, cell.failed)

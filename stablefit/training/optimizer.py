@@ -9,7 +9,6 @@ from stablefit.data import batches
 from stablefit.paths import Tree
 from stablefit.training.settings import Hypers, Spec
 
-SCHEDULES = {"linear": methods.warmup_linear, "bert": methods.bert_schedule}
 HEAD = ("head/.*",)  # has no pre-trained values to decay to
 
 
@@ -30,8 +29,6 @@ def make_optimizer(spec: Spec, hypers: Hypers, params: Tree, total_steps: int) -
         exclude=() if spec.init_decay_everywhere else HEAD,
         fresh=None if spec.init_decay_everywhere else reinit_mask(spec, params),
     )
-    warmup = batches.warmup_steps(total_steps, hypers.warmup_ratio)
-    schedule = SCHEDULES[spec.schedule](hypers.learning_rate, total_steps=total_steps, warmup_steps=warmup)
     return methods.selective_projection_decay(
         optax.chain(
             methods.clip_by_global_norm(hypers.clip_norm),
@@ -48,12 +45,26 @@ def make_optimizer(spec: Spec, hypers: Hypers, params: Tree, total_steps: int) -
             methods.add_decay_to_init(hypers.init_decay, weights=anchored),
             methods.scale_by_layer_decay(hypers.layer_decay, convention=spec.layer_decay_convention),
             methods.scale_by_path(spec.lr_multipliers),
-            optax.scale_by_learning_rate(schedule),
+            optax.scale_by_learning_rate(make_schedule(spec, hypers, total_steps)),
             methods.pull_to_init(hypers.init_decay_unscaled, weights=anchored),
         ),
         hypers.projection_decay,
         weights=anchored,
     )
+
+
+def make_schedule(spec: Spec, hypers: Hypers, total_steps: int) -> optax.Schedule:
+    """The learning rate as a function of the updates done.
+
+    `uncorrected` is the linear schedule times r(s + 1): corrected Adam then takes the steps of uncorrected Adam, its
+    epsilon aside, and shows whether BERTAdam is more than a learning rate.
+    """
+    shape = methods.bert_schedule if spec.schedule == "bert" else methods.warmup_linear
+    warmup = batches.warmup_steps(total_steps, hypers.warmup_ratio)
+    schedule = shape(hypers.learning_rate, total_steps=total_steps, warmup_steps=warmup)
+    if spec.schedule != "uncorrected":
+        return schedule
+    return lambda step: schedule(step) * methods.bias_correction_ratio(step + 1, hypers.b1, hypers.b2)
 
 
 def reinit_mask(spec: Spec, params: Tree) -> Tree:

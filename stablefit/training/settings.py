@@ -53,7 +53,7 @@ FIELDS: dict[str, Field] = {
     "max_steps": _count_or_zero,
     "evaluations": _count,
     "learning_rate": _positive,
-    "schedule": _one_of("linear", "bert"),
+    "schedule": _one_of("linear", "bert", "uncorrected"),
     "warmup_ratio": _share,
     "clip_norm": _norm,
     "component_clip_norm": _norm,

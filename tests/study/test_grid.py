@@ -93,18 +93,23 @@ def test_two_names_for_one_setting_are_refused(tiny_root, tmp_path):
     assert not (tmp_path / "study").exists()
 
 
-def test_the_table_compares_with_the_first_cell():
-    def rows(scores):
+def test_the_table_compares_with_the_first_cell_of_the_same_task():
+    def rows(scores, task="rte", metric="accuracy"):
         return [
-            {"seed": seed, "failed": score <= 0.5, "test_best": {"accuracy": score}}
+            {"task": task, "seed": seed, "failed": score <= 0.5, "test_best": {metric: score}}
             for seed, score in enumerate(scores)
         ]
 
     steady = [0.70 + 0.01 * (i % 5) for i in range(10)]
     table = grid.study_table(
-        {"standard": rows(steady), "better": rows([s + 0.1 for s in steady]), "empty": []}, "accuracy"
+        {
+            "standard": rows(steady),
+            "on CoLA": rows(steady, "cola", "matthews"),
+            "better": rows([s + 0.1 for s in steady]),
+            "empty": [],
+        }
     ).splitlines()
-    assert len(table) == 3
+    assert len(table) == 6, "a table of two cells, an empty line, and a table of one"
     assert table[2].split()[:4] == ["better", "10", "0", "0.8200"]
     assert table[2].split()[-3:-1] == ["+0.1000", "0.002"]
     assert table[2].endswith("better")
