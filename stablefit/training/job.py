@@ -14,12 +14,12 @@ import numpy as np
 from stablefit import methods
 from stablefit.data import batches, encoding, splits, tasks
 from stablefit.errors import InputError
-from stablefit.models import heads, hf, sources
+from stablefit.models import heads, hf, sources, vocabulary
 from stablefit.models.encoder import EncoderConfig
 from stablefit.paths import Key, Tree
 from stablefit.training import checkpoints
 from stablefit.training.cohort import Cohort, default_size, make_mesh
-from stablefit.training.optimizer import make_optimizer, reinit_arguments
+from stablefit.training.optimizer import make_optimizer, reinit_arguments, reinit_mask
 from stablefit.training.settings import Hypers, Settings, Spec
 
 
@@ -30,8 +30,9 @@ class Job:
     settings: Settings
     task: tasks.Task
     source: str  # where the weights came from, as a person would want to know it
-    encoder: EncoderConfig
+    encoder: EncoderConfig  # with as many word pieces as are trained
     pretrained: Tree  # {"encoder": ...}, and {"head": ...} if an intermediate task's head is kept
+    words: vocabulary.Vocabulary | None  # the pieces that are trained; None: all
     data: Mapping[str, encoding.Encoded]  # "train", "validation", "test"
     n_skipped: int  # broken rows of the files, which are left out
 
@@ -80,6 +81,18 @@ class Job:
         """The shapes of one member's parameters; to ask for them checks every pattern and index against the model."""
         return jax.eval_shape(self.make_params, jax.random.key(0), self.pretrained)
 
+    def whole(self, params: Tree) -> Tree:
+        """One member's parameters with the embeddings of all word pieces."""
+        if self.words is None:
+            return params
+        table = params["encoder"]["embeddings"]["word_embeddings"]["embedding"]
+        return vocabulary.with_table(params, self.words.expand(jnp.asarray(table)))
+
+    @property
+    def whole_shapes(self) -> Tree:
+        """The shapes of what is saved."""
+        return jax.eval_shape(self.whole, self.shapes)
+
     def cohort(self, members: int) -> Cohort:
         mesh = make_mesh(members, self.spec.batch_size)
         return Cohort(self.spec, self.hypers, self.model, self.make_params, self.total_steps, mesh, members)
@@ -126,9 +139,33 @@ def load(settings: Settings) -> Job:
     if spec.init_from:
         pretrained = _intermediate(Path(spec.init_from), pretrained, task.n_outputs)
         source += f", trained further in {spec.init_from}"
-    job = Job(settings, task, source, config, pretrained, encoded, n_skipped)
+    job = Job(settings, task, source, config, pretrained, None, encoded, n_skipped)
+    if _rest_follows(job):
+        job = _compacted(job)
     jax.eval_shape(make_optimizer(spec, settings.hypers, job.shapes, job.total_steps).init, job.shapes)
     return job
+
+
+def _rest_follows(job: Job) -> bool:
+    """Whether word pieces that never occur can be left out of training and put back exactly: see `data.vocabulary`.
+
+    Not if the table starts anew, nor where what decay does to these rows goes through Adam or into a norm.
+    """
+    hypers = job.hypers
+    anew = reinit_mask(job.spec, job.shapes)["encoder"]["embeddings"]["word_embeddings"]["embedding"]
+    return not anew and not (hypers.weight_decay and (hypers.init_decay_coupled or hypers.projection_decay))
+
+
+def _compacted(job: Job) -> Job:
+    table = job.pretrained["encoder"]["embeddings"]["word_embeddings"]["embedding"]
+    words = vocabulary.occurring([part.tokens for part in job.data.values()], table)
+    return dataclasses.replace(
+        job,
+        encoder=dataclasses.replace(job.encoder, vocab_size=len(words.pieces) + 1),
+        pretrained=vocabulary.with_table(job.pretrained, words.compact()),
+        words=words,
+        data={n: dataclasses.replace(part, tokens=words.renumber(part.tokens)) for n, part in job.data.items()},
+    )
 
 
 # A study asks for the same texts, tokens and weights once a cell; nobody changes them.

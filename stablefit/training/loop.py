@@ -194,9 +194,9 @@ class _CohortRun:
             }
             save_predictions(folder, predictions)
             if self.job.values["keep"] != "none":
-                checkpoints.save_params(folder / "best", _member(self.best, i))
+                checkpoints.save_params(folder / "best", self.job.whole(_member(self.best, i)))
             if self.job.values["keep"] == "best_and_last":
-                checkpoints.save_params(folder / "last", _member(self.state.params, i))
+                checkpoints.save_params(folder / "last", self.job.whole(_member(self.state.params, i)))
             rows.append(self._row(member, best[i], last[i]))
         return rows
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 
 from stablefit import methods
@@ -64,7 +65,7 @@ def make_schedule(spec: Spec, hypers: Hypers, total_steps: int) -> optax.Schedul
     schedule = shape(hypers.learning_rate, total_steps=total_steps, warmup_steps=warmup)
     if spec.schedule != "uncorrected":
         return schedule
-    return lambda step: schedule(step) * methods.bias_correction_ratio(step + 1, hypers.b1, hypers.b2)
+    return lambda step: schedule(step) * methods.bias_correction_ratio(jnp.asarray(step) + 1, hypers.b1, hypers.b2)
 
 
 def reinit_mask(spec: Spec, params: Tree) -> Tree:

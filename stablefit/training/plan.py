@@ -10,6 +10,7 @@ import jax
 
 from stablefit import methods
 from stablefit.data import batches
+from stablefit.models.vocabulary import Vocabulary
 from stablefit.paths import depths, map_named, names
 from stablefit.training.cohort import make_mesh
 from stablefit.training.job import Job
@@ -21,24 +22,32 @@ def announcement(job: Job) -> str:
     """What the run will do: model, task, sizes, steps, methods, parameter groups."""
     spec, task = job.spec, job.task
     size = job.encoder
-    count = sum(leaf.size for leaf in jax.tree.leaves(job.shapes))
     width = job.data["train"].tokens.shape[1]
     cut = ", ".join(f"{part.n_truncated} {name}" for name, part in job.data.items() if part.n_truncated)
     warmup = batches.warmup_steps(job.total_steps, job.hypers.warmup_ratio)
+    count = sum(leaf.size for leaf in jax.tree.leaves(job.whole_shapes))
     mesh = make_mesh(job.cohort_size(len(job.settings.seeds)), spec.batch_size).shape
     every = job.evaluation_steps[0]
     lines = [
-        ("model", f"{job.source}: {size.num_hidden_layers} blocks x {size.hidden_size}, {count:,} parameters"),
+        (
+            "model",
+            f"{job.source}: {size.num_hidden_layers} blocks x {size.hidden_size}, {count:,} parameters",
+        ),
         ("task", f"{task.name}: {_kind(job)}, best by {task.selection_metric}, reported in {task.report_metric}"),
         ("data", ", ".join(f"{job.n(name)} {name}" for name in job.data) + f"; {width} pieces long"),
         *([("cut", f"{cut} examples to max_length={spec.max_length}")] if cut else []),
         *([("skipped", f"{job.n_skipped} broken rows of the files are left out")] if job.n_skipped else []),
+        *([("words", _words(job.words))] if job.words else []),
         ("steps", f"{job.total_steps} of {spec.batch_size} examples, {warmup} warm-up, evaluated every {every}"),
         ("methods", ", ".join(methods_on(job)) or "none beside Adam"),
         ("seeds", f"{', '.join(map(str, job.settings.seeds))}; config {job.settings.fingerprint}"),
         ("device", f"{job.provenance['device']}, mesh member={mesh['member']} data={mesh['data']}"),
     ]
     return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + aligned(_groups(parameter_rows(job)))
+
+
+def _words(words: Vocabulary) -> str:
+    return f"{len(words.pieces):,} of {len(words.table):,} word pieces occur and are trained; the rest follows exactly"
 
 
 def _kind(job: Job) -> str:
@@ -65,7 +74,7 @@ def methods_on(job: Job) -> list[str]:
 
 def parameter_rows(job: Job) -> list[tuple[str, ...]]:
     """One row a parameter: name, shape, depth, learning-rate multiplier, decay, whether it starts anew."""
-    shapes, spec, hypers = job.shapes, job.spec, job.hypers
+    shapes, spec, hypers = job.whole_shapes, job.spec, job.hypers
     by_layer = methods.layer_multipliers(shapes, hypers.layer_decay, convention=spec.layer_decay_convention)
     by_path = methods.path_multipliers(shapes, spec.lr_multipliers)
     columns = (

@@ -116,7 +116,8 @@ def place(tmp_path_factory, tiny_root) -> Path:
             single = [["source", str(int(row[3] == "entailment")), "", row[1]] for row in rows]
             lines = single if folder == "CoLA" else [header, *flipped]
             (root / folder / name).write_text("".join("\t".join(line) + "\n" for line in lines))
-    params = job.load(settings.read(tiny.config(root))).pretrained["encoder"]
+    loaded = job.load(settings.read(tiny.config(root)))
+    params = loaded.whole(loaded.pretrained)["encoder"]
     head = {"kernel": np.full((8, 2), 0.1, np.float32), "bias": np.array([0.1, -0.1], np.float32)}
     checkpoints.save_params(root / "run" / "seed_0" / "best", {"encoder": params, "head": head})
     return root
