@@ -2,8 +2,8 @@
 
     python -m stablefit.grid --sweep=experiments/learning_rate.py --config.data_dir=DIR
 
-Standard fine-tuning only, two seeds that experiments/few_sample.py does not use. The rate with the best mean score on
-validation is the one that every setting of that study has.
+Standard fine-tuning only, two seeds that the studies of few_sample.py do not use. The rate with the best mean score
+on validation is the one that every setting of those studies has.
 """
 
 from experiments.few_sample import SHARED, TASKS

@@ -1,0 +1,12 @@
+"""Which method makes fine-tuning MiniLM on 1,000 examples of CoLA better or more stable?
+
+    python -m stablefit.grid --sweep=experiments/cola_few_sample.py --config.data_dir=DIR
+
+Twelve settings of few_sample.py, ten seeds each.
+"""
+
+from experiments.few_sample import add_cells
+
+
+def sweep(add):
+    add_cells(add, "CoLA")
