@@ -118,7 +118,7 @@ def evaluation_layout(lengths: np.ndarray, width: int, batch: int, quantum: int)
         lengths: int [N].
         width: tokens in a row.
         batch: most examples in a batch.
-        quantum: the rows of a batch are a multiple of this.
+        quantum: the rows of a batch are a multiple of this, the number of devices that share them.
 
     Returns:
         the layout, and int [N]: where in the flattened [S * E] outputs each example is.

@@ -137,7 +137,7 @@ class Cohort:
         A CPU gains from every row that is left out. An accelerator hides some, and loses by changing programs.
         """
         devices = self.mesh.shape["data"]
-        step = max(4, self.spec.batch_size // 8) if jax.default_backend() == "cpu" else self.spec.batch_size
+        step = max(2, self.spec.batch_size // 16) if jax.default_backend() == "cpu" else self.spec.batch_size
         return math.lcm(devices, step)
 
     @property

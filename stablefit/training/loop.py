@@ -112,6 +112,7 @@ class _CohortRun:
         )
         self.noise_keys = cohort.put(_keys([s.noise for s in self.streams], "noise"), "member")
         self.state, self.best, self.step, self.members = self._start(seeds)
+        self.best_logits: dict[int, np.ndarray] = {}  # of each member, on validation
         self.files = [MetricsFile(directory.seed(m.seed), self.step) for m in self.members]
         self.boards = [tensorboard_writer(directory.seed(m.seed)) for m in self.members if job.values["tensorboard"]]
         self.saved_at = time.monotonic()
@@ -119,7 +120,7 @@ class _CohortRun:
 
     def _evaluation(self, data: Encoded) -> tuple[Layout, np.ndarray]:
         batches, order = packing.evaluation_layout(
-            data.lengths, data.tokens.shape[1], self.job.spec.eval_batch_size, self.cohort.row_quantum
+            data.lengths, data.tokens.shape[1], self.job.spec.eval_batch_size, self.cohort.mesh.shape["data"]
         )
         return self.cohort.put_batches(batches, by_member=False), order
 
@@ -152,13 +153,14 @@ class _CohortRun:
             raise Interrupted(self.signals.received)
 
     def _evaluate(self) -> None:
-        scores, _ = self._score(self.state.params, "validation")
+        scores, logits = self._score(self.state.params, "validation")
         name = self.job.task.selection_metric
         improved = np.array([s[name] > m.best_score for s, m in zip(scores, self.members, strict=True)])
         for i, (member, score) in enumerate(zip(self.members, scores, strict=True)):
             member.evaluated = self.step
             if improved[i]:
                 member.best_score, member.best_step, member.best_validation = score[name], self.step, score
+                self.best_logits[i] = logits[i]
             self._log(i, [{"step": self.step, "split": "validation", **score}])
             self.progress.line(
                 f"seed {member.seed}  step {self.step}/{self.job.total_steps}  validation {name} {score[name]:.4f}"
@@ -170,23 +172,24 @@ class _CohortRun:
         if overdue and self.step < self.job.total_steps:
             self._save()
 
-    def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], np.ndarray]:
+    def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], list[np.ndarray]]:
         batches, order = self.evaluations[split]
         logits = np.asarray(self.cohort.predict(params, self.tables[split], batches))
         logits = logits.reshape(len(self.members), -1, logits.shape[-1])[:, order]
         labels = self.job.data[split].labels
-        return [metrics.compute(self.job.task.kind, one, labels) for one in logits], logits
+        return [metrics.compute(self.job.task.kind, one, labels) for one in logits], list(logits)
 
     def _rows(self) -> list[dict[str, Any]]:
         last, last_logits = self._score(self.state.params, "test")
         same = all(member.best_step == self.step for member in self.members)
         best, best_logits = (last, last_logits) if same else self._score(self.best, "test")
-        _, validation_logits = self._score(self.best, "validation")
+        if len(self.best_logits) < len(self.members):  # they are not saved, and the best step was in another process
+            self.best_logits = dict(enumerate(self._score(self.best, "validation")[1]))
         rows = []
         for i, member in enumerate(self.members):
             folder = self.directory.seed(member.seed)
             predictions = {
-                "validation": validation_logits[i],
+                "validation": self.best_logits[i],
                 "validation_labels": self.job.data["validation"].labels,
                 "test_best": best_logits[i],
                 "test_last": last_logits[i],
