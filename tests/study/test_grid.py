@@ -1,13 +1,17 @@
 """A sweep: what it adds, that each cell and seed is run once, and the table."""
 
+from pathlib import Path
+
 import pytest
 
+from stablefit import flags
 from stablefit import grid as entry
 from stablefit.errors import InputError
 from stablefit.study import grid
 from stablefit.training import job, rundir, settings
 from tests import tiny
 
+ROOT = Path(__file__).parents[2]
 SWEEP = """
 def sweep(add):
     add(config="{config}", name="standard", seeds=(0, 1))
@@ -81,6 +85,22 @@ def test_a_study_runs_each_seed_of_each_cell_once(sweep, tmp_path, capsys, monke
     assert "done     6 runs are in" in again
     assert "to do    0 runs, 0 steps;" in again
     assert before == [(folder / "results.jsonl").stat().st_mtime_ns for folder in folders]
+
+
+@pytest.mark.parametrize(("file", "cells", "seeds"), [("ablation", 36, 20), ("ablation_local", 8, 5)])
+def test_the_ablations_are_table_2(file, cells, seeds, monkeypatch):
+    """Every cell is a valid config of its own, with one baseline a task that comes first."""
+    monkeypatch.chdir(ROOT)
+    found = {
+        cell.name: settings.read(flags.parse([f"--config={cell.config}"]).config.to_dict() | cell.changes)
+        for cell in grid.expand(ROOT / "experiments" / f"{file}.py")
+    }
+    assert len({cell.fingerprint for cell in found.values()}) == len(found) == cells
+    assert {len(cell.seeds) for cell in found.values()} == {seeds}
+    first = {cell.spec.task: name for name, cell in reversed(found.items())}
+    assert all(name.endswith("Standard") for name in first.values())
+    depths = {cell.spec.task: cell.spec.reinit_layers for cell in found.values() if cell.spec.reinit_layers}
+    assert depths == ({"reviews": 1} if "local" in file else {"rte": 6, "mrpc": 5, "stsb": 4, "cola": 1})
 
 
 def test_the_plan_says_what_is_left_to_do_and_does_nothing(sweep, tmp_path, capsys):
