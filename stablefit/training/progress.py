@@ -26,8 +26,9 @@ class Progress:
         self.weight = 1.0
         self.stream = sys.stderr if stream is None else stream
         self._work = work
-        self._work_done = self._work_skipped = 0.0
-        self._begin = self._last_line = time.monotonic()
+        self._work_timed = self._work_done = 0.0
+        self._last_line = time.monotonic()
+        self._begin: float | None = None  # when the first steps were done: most of their time is compiling
         self._bar = None
         if not quiet and self.stream.isatty():
             self._bar = _Bar(self, total=total, file=self.stream, unit="step", dynamic_ncols=True, leave=False)
@@ -42,7 +43,7 @@ class Progress:
     def skip(self, steps: int) -> None:
         """Steps that need not be done: an earlier part of the run has, or it stops early. They say nothing of speed."""
         self.done += steps
-        self._work_skipped += steps * self.weight
+        self._work_done += steps * self.weight
         if self._bar is not None:
             self._bar.initial += steps
             self._bar.update(steps)
@@ -51,6 +52,10 @@ class Progress:
         """Steps are done: `where` says which seed and step, `score` the last validation score."""
         self.done += steps
         self._work_done += steps * self.weight
+        if self._begin is None:
+            self._begin = time.monotonic()
+        else:
+            self._work_timed += steps * self.weight
         if self._bar is not None:
             self._bar.set_description_str(where, refresh=False)
             self._bar.set_postfix_str(f"loss {loss:.4f}" + (f", {score}" if score else ""), refresh=False)
@@ -74,12 +79,12 @@ class Progress:
         self._last_line = time.monotonic()
 
     def left(self) -> str:
-        """The time that the rest takes at the speed so far, evaluations and compiling included; empty at the start."""
-        if not self._work_done:
+        """The time that the rest takes at the speed so far, evaluations included; empty at the start."""
+        if self._begin is None or not self._work_timed:
             return ""
         work = self.total * self.weight if self._work is None else self._work
-        rest = max(0.0, work - self._work_done - self._work_skipped)
-        minutes, seconds = divmod(int((time.monotonic() - self._begin) / self._work_done * rest), 60)
+        rest = max(0.0, work - self._work_done)
+        minutes, seconds = divmod(int((time.monotonic() - self._begin) / self._work_timed * rest), 60)
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
 
 
