@@ -5,7 +5,7 @@ import itertools
 import math
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -83,41 +83,51 @@ def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str,
     shown: dict[int, int] = {}  # how many steps of a seed the display knows of
     progress.weight = job.step_work
 
-    def start(seeds: Sequence[int]) -> Iterator[_CohortRun]:
+    def train(group: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
+        cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
+        running = _CohortRun(job, cohort, group, directory, progress, signals)
+        progress.skip(sum(running.step - shown.get(seed, 0) for seed in group))
+        do(running)
+        shown.update(dict.fromkeys(group, running.step))
+
+    def train_each(seeds: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
         size = job.cohort_size(len(seeds)) if seeds else 1
-        for group in (seeds[i : i + size] for i in range(0, len(seeds), size)):
-            cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
-            running = _CohortRun(job, cohort, group, directory, progress, signals)
-            progress.skip(sum(running.step - shown.get(seed, 0) for seed in group))
-            yield running
-            shown.update(dict.fromkeys(group, running.step))
+        for i in range(0, len(seeds), size):
+            train(seeds[i : i + size], do)  # the arrays of a cohort are gone when it returns, before the next has any
+
+    def to_the_end(running: _CohortRun) -> None:
+        running.train(job.total_steps)
+        running.finish()
 
     with Signals() as signals:
         if job.comparison_step:
-            _compare_seeds(job, directory, start)
-        for running in start(directory.unfinished(job.settings.seeds)):
-            running.train(job.total_steps)
-            running.finish()
+            _compare_seeds(job, directory, train_each)
+        train_each(directory.unfinished(job.settings.seeds), to_the_end)
     rows = directory.results()
     return [rows[seed] for seed in job.settings.seeds]
 
 
-def _compare_seeds(job: Job, directory: RunDirectory, start: "Callable[[Sequence[int]], Iterator[_CohortRun]]") -> None:
+def _compare_seeds(job: Job, directory: RunDirectory, train_each: Callable[..., None]) -> None:
     """Trains all seeds to where they are compared, and finishes those that are not kept.
 
     Every score is on disk before the first seed is left behind, so that it is the same ones whatever is killed when.
     """
-    seeds = job.settings.seeds
-    for running in start([seed for seed in directory.unfinished(seeds) if seed not in directory.compared()]):
+
+    def to_the_comparison(running: _CohortRun) -> None:
         running.train(job.comparison_step)
         running.save()
         directory.compare({member.seed: member.best_score for member in running.members})
         if not running.going:
             running.finish()
-    kept = stopping.kept(directory.compared(), job.values["keep_seeds"])
-    for running in start([seed for seed in directory.unfinished(seeds) if seed not in kept]):
+
+    def leave(running: _CohortRun) -> None:
         running.train(job.comparison_step)  # a save may lie before its evaluation
         running.finish("seeds")
+
+    seeds, compared = job.settings.seeds, directory.compared()
+    train_each([seed for seed in directory.unfinished(seeds) if seed not in compared], to_the_comparison)
+    kept = stopping.kept(directory.compared(), job.values["keep_seeds"])
+    train_each([seed for seed in directory.unfinished(seeds) if seed not in kept], leave)
 
 
 def planned_steps(job: Job, rows: Collection[Mapping[str, Any]]) -> int:
