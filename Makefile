@@ -6,13 +6,25 @@ READY := .venv/.ready
 JOBS ?= 2
 WORKDIR ?= runs/demo
 
-.PHONY: help demo report test test-slow lint types setup parity bench torch
+.PHONY: help demo ablation ablation-local data-is-set report test test-slow lint types setup parity bench torch
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: $(READY) ## fine-tune the embedded default over five seeds (under five minutes on two cores)
 	$(BIN)/python -m stablefit.main --config=configs/reviews.py --workdir=runs/demo
+
+ablation-local: $(READY) ## the paper's Table 2 in small, with a table and a report (about ten minutes on two cores)
+	$(BIN)/python -m stablefit.grid --sweep=experiments/ablation_local.py
+	$(BIN)/python -m stablefit.report runs/ablation_local
+
+ablation: data-is-set $(READY) ## the paper's Table 2 on BERT-large, for an accelerator: make ablation DATA=folder of GLUE
+	$(BIN)/python -m stablefit.main --config=configs/mnli.py --config.data_dir="$(DATA)"
+	$(BIN)/python -m stablefit.grid --sweep=experiments/ablation.py --config.data_dir="$(DATA)"
+	$(BIN)/python -m stablefit.report runs/ablation
+
+data-is-set:
+	@test -n "$(DATA)" || { echo "DATA is not set; give the folder of GLUE's files: make ablation DATA=DIR"; exit 2; }
 
 test: $(READY) ## all fast tests
 	$(BIN)/python -m pytest -q -n $(JOBS)

@@ -26,6 +26,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.epochs = 3.0
     config.max_steps = 0  # longer training: this many steps instead of epochs; 0: epochs
     config.evaluations = 10  # every T//10 steps and at the end; the best on validation is kept
+    config.patience = 0  # a run stops after so many evaluations in a row without a better score; 0: off
+    config.stop_seeds_at = 0.0  # share of the steps after which seeds are compared, and only the best go on; 0: off
+    config.keep_seeds = 0.5  # share of the seeds that then go on, rounded up
 
     # Adam, clipping, schedule.
     config.learning_rate = 2e-5

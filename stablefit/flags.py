@@ -58,6 +58,7 @@ class GridFlags(NamedTuple):
     sweep: str
     workdir: str
     quiet: bool
+    plan: bool
     overrides: tuple[str, ...]  # the --config.FIELD=VALUE of every cell
 
 
@@ -71,6 +72,7 @@ def parse_grid(argv: Sequence[str]) -> GridFlags:
     absl_flags.DEFINE_string("sweep", "", "the sweep", flag_values=values)
     absl_flags.DEFINE_string("workdir", "", "where results go", flag_values=values)
     absl_flags.DEFINE_bool("quiet", False, "no progress display", flag_values=values)
+    absl_flags.DEFINE_bool("plan", False, "say what would be done", flag_values=values)
     overrides = tuple(argument for argument in argv if re.match(r"--?(no)?config\.", argument))
     try:
         stray = values(["stablefit", *(argument for argument in argv if argument not in overrides)])[1:]
@@ -80,7 +82,7 @@ def parse_grid(argv: Sequence[str]) -> GridFlags:
         raise InputError(f"argument {stray[0]!r} is not understood; flags are written --name=value")
     if not values.sweep:
         raise InputError("--sweep is missing; give one, such as --sweep=experiments/methods_on_rte.py")
-    return GridFlags(values.sweep, values.workdir, values.quiet, overrides)
+    return GridFlags(values.sweep, values.workdir, values.quiet, values.plan, overrides)
 
 
 def load_config(file: Path, *argument: str) -> ConfigDict:

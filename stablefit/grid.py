@@ -11,7 +11,7 @@ from pathlib import Path
 from stablefit import program
 
 USAGE = """\
-usage: python -m stablefit.grid --sweep=FILE [--config.FIELD=VALUE ...] [--workdir=DIR] [--quiet]
+usage: python -m stablefit.grid --sweep=FILE [--config.FIELD=VALUE ...] [--workdir=DIR] [--quiet] [--plan]
 
 Runs every cell of a sweep over its seeds, and prints one row a cell with its comparison to the first.
 
@@ -19,6 +19,7 @@ Runs every cell of a sweep over its seeds, and prints one row a cell with its co
   --config.FIELD=VALUE    another value for a field, in every cell that does not set it itself
   --workdir=DIR           where results go; default runs/SWEEP. What it holds already is not run again.
   --quiet                 no progress display
+  --plan                  say what would be done, and stop
   --help                  this text
 
 Sweeps and configs are Python programs: run only those you trust.
@@ -50,6 +51,9 @@ def _run(argv: Sequence[str]) -> int:
     try:
         # All are loaded before any runs: a mistake in the last cell is found now.
         jobs = {name: job.load(cell) for name, cell in cells.items()}
+        print(grid.announcement(jobs, workdir), end="\n\n", flush=True)
+        if own.plan:
+            return 0
         grid.record(workdir, sweep, shlex.join(["python", "-m", "stablefit.grid", *argv]))
         grid.run(jobs, workdir, own.quiet)
     except loop.Interrupted as stop:

@@ -10,6 +10,7 @@ import numpy as np
 from stablefit.data.tasks import Task
 from stablefit.study import instability, reading, statistics
 from stablefit.study.reading import Cell, Study
+from stablefit.training import stopping
 from stablefit.training.settings import NOT_IDENTITY
 
 ALPHA = 0.05
@@ -39,6 +40,22 @@ class Agreement(NamedTuple):
     kappa: float  # Fleiss'; NaN for regression
 
 
+class Selection(NamedTuple):
+    """The one result of a setting whose seeds were compared, so that only the best were finished.
+
+    Those are chosen and no sample: they have no mean, no spread and no share of failed runs that a p-value or an
+    interval could be about, nor an expected maximum of fewer seeds, for which others would have been kept.
+    """
+
+    n_started: int
+    n_finished: int
+    step: int  # at which they were compared
+    cost: float  # in runs of full length
+    validation: float  # of the seed that is best on validation
+    test: float
+    equal: tuple[int, float, float] | None  # so many baseline runs for no more than that: the best's mean test, and SD
+
+
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """A cell and all that is said of it."""
@@ -51,6 +68,7 @@ class Setting:
     p_failed: float
     curve: Curve | None
     agreement: Agreement | None
+    selection: Selection | None  # in place of all these, where seeds were compared; None until they are all done
 
     @property
     def name(self) -> str:
@@ -85,8 +103,10 @@ def analyse(study: Study) -> list[Group]:
 def _group(cells: list[Cell]) -> Group:
     baseline, *others = cells
     compared: dict[str, statistics.Comparison] = {}
-    if baseline.rows:
-        compared = statistics.compare(baseline.runs(), {cell.name: cell.runs() for cell in others if cell.rows}, ALPHA)
+    sampled = {cell.name for cell in cells if cell.rows and not cell.started}
+    if baseline.name in sampled:
+        runs = {cell.name: cell.runs() for cell in others if cell.name in sampled}
+        compared = statistics.compare(baseline.runs(), runs, ALPHA)
     p_spread = dict(zip(compared, statistics.holm([c.p_spread for c in compared.values()]), strict=True))
     p_failed = dict(zip(compared, statistics.holm([_p_failed(c) for c in compared.values()]), strict=True))
     window, curves = _curves(cells)
@@ -94,17 +114,39 @@ def _group(cells: list[Cell]) -> Group:
         Setting(
             cell,
             _changes(cell, baseline),
-            statistics.summarise(cell.runs().scores, cell.runs().failed) if cell.rows else None,
+            statistics.summarise(cell.runs().scores, cell.runs().failed) if cell.name in sampled else None,
             compared.get(cell.name),
             p_spread.get(cell.name, math.nan),
             p_failed.get(cell.name, math.nan),
             curve,
-            _agreement(cell),
+            _agreement(cell) if cell.name in sampled else None,
+            _selection(cell, baseline),
         )
         for cell, curve in zip(cells, curves, strict=True)
     ]
     majority = next((float(row["majority"]) for cell in cells for row in cell.rows), math.nan)
     return Group(baseline.task, settings, majority, window)
+
+
+def _selection(cell: Cell, baseline: Cell) -> Selection | None:
+    if not cell.started or cell.missing:
+        return None
+    best = stopping.best_of_started(cell.rows, cell.task.selection_metric)
+    finished = [row for row in cell.rows if row["stopped"] != "seeds"]
+    cost = stopping.full_runs(cell.rows)
+    equal = None
+    if not baseline.started and 1 <= int(cost) <= len(baseline.rows):
+        mean, sd = statistics.best_by_validation(baseline.validation(), baseline.runs().scores)
+        equal = (int(cost), float(mean[int(cost) - 1]), float(sd[int(cost) - 1]))
+    return Selection(
+        cell.started,
+        len(finished),
+        max((row["steps"] for row in cell.rows if row["stopped"] == "seeds"), default=0),
+        cost,
+        best["validation"].get(cell.task.selection_metric, 0.0),
+        best["test_best"][cell.task.report_metric],
+        equal,
+    )
 
 
 def _p_failed(comparison: statistics.Comparison) -> float:
@@ -120,7 +162,8 @@ def _changes(cell: Cell, baseline: Cell) -> dict[str, tuple[Any, Any]]:
 
 def _curves(cells: Sequence[Cell]) -> tuple[int, list[Curve | None]]:
     """The window of the moving average, and the curve of each cell; None where there are no losses."""
-    found = [reading.losses(cell) for cell in cells]
+    none = reading.Losses(np.zeros((0, 0)), 0, 0)
+    found = [none if cell.started else reading.losses(cell) for cell in cells]
     length = found[0].losses_RxS.shape[1] or max(one.losses_RxS.shape[1] for one in found)
     window = max(1, min(length, max(5, round(_WINDOW * length))))
     target: float | None = None
@@ -169,10 +212,14 @@ def reinit_series(group: Group) -> list[tuple[int, Setting]]:
 
 def verdict(setting: Setting, group: Group) -> str:
     """What the study says of a setting, as a sentence or two."""
+    if setting.cell.started:
+        return _selected(setting, group)
     if setting.summary is None:
         return "no finished run yet."
     if setting is group.settings[0]:
         return _baseline(setting.summary, len(group.settings) > 1)
+    if setting.comparison is None and group.settings[0].cell.started:
+        return "no verdict: seeds of the baseline were stopped, so that it has no sample of runs to compare with."
     if setting.comparison is None:
         return "no verdict: the baseline has no finished run yet."
     c = setting.comparison
@@ -200,6 +247,27 @@ def _baseline(summary: statistics.Summary, others: bool) -> str:
     spread = "" if math.isnan(summary.sd) else f", SD {number(summary.sd)}"
     role = "the baseline; " if others else ""
     return f"{role}mean {number(summary.mean)}{spread} over {seeds(summary.n)}{failed}."
+
+
+def _selected(setting: Setting, group: Group) -> str:
+    s = setting.selection
+    if s is None:
+        return "no result yet: it is known when the last seed is finished."
+    if s.equal is None:
+        equal = ""
+    elif s.equal[0] == 1:
+        equal = f" One run of the baseline has {number(s.equal[1])} on average (SD {number(s.equal[2])})."
+    else:
+        equal = (
+            f" The best of {s.equal[0]} runs of the baseline, by validation, has {number(s.equal[1])} on average "
+            f"(SD {number(s.equal[2])})."
+        )
+    role = "the baseline, without a sample of runs" if setting is group.settings[0] else "no verdict"
+    return (
+        f"{role}: of {seeds(s.n_started)} the {s.n_finished} best on validation at step {s.step} were finished. They "
+        f"are chosen and not drawn, so that only one result counts, the best of {s.n_started} by validation: "
+        f"{number(s.test)}, for the training of {number(s.cost, 1)} full runs.{equal}"
+    )
 
 
 def _both(c: statistics.Comparison) -> str:

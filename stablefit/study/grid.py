@@ -18,7 +18,7 @@ import numpy as np
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.study import statistics
-from stablefit.training import loop, plan
+from stablefit.training import loop, plan, stopping
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, read_lines, write_whole
@@ -81,6 +81,32 @@ def record(workdir: Path, sweep: Path, command: str) -> None:
     write_whole(file, json.dumps(new, indent=2) + "\n")
 
 
+def announcement(jobs: Mapping[str, Job], workdir: Path) -> str:
+    """What the study will cost: its cells, runs and steps, and how much of it the ledger holds already.
+
+    Args:
+        jobs: name of each cell -> what to run.
+        workdir: of the study; only read.
+    """
+    rows = read_rows(workdir, {job.settings.fingerprint: job.settings.seeds for job in jobs.values()})
+    table: list[tuple[str, ...]] = [("cell", "config", "runs", "done", "steps a run", "steps to do")]
+    totals = [0, 0, 0]
+    for name, job in jobs.items():
+        done = rows[job.settings.fingerprint]
+        counts = [len(job.settings.seeds), len(done), loop.planned_steps(job, done)]
+        totals = [a + b for a, b in zip(totals, counts, strict=True)]
+        runs, finished, steps = (f"{count:,}" for count in counts)
+        table.append((name, job.settings.fingerprint, runs, finished, f"{job.total_steps:,}", steps))
+    runs, finished, steps = totals
+    most = "at most " if any(job.values["patience"] for job in jobs.values()) else ""
+    lines = [
+        f"study    {len(jobs)} cells, {runs:,} runs",
+        f"done     {finished:,} runs are in {workdir} already",
+        f"to do    {runs - finished:,} runs, {most}{steps:,} steps; the time left is shown from the first steps on",
+    ]
+    return "\n".join(lines) + "\n\n" + plan.aligned(table)
+
+
 def run(jobs: Mapping[str, Job], workdir: Path, quiet: bool = False) -> None:
     """Runs what is not done yet, one cell after another, with one display.
 
@@ -105,10 +131,9 @@ def run(jobs: Mapping[str, Job], workdir: Path, quiet: bool = False) -> None:
             name: stack.enter_context(RunDirectory(workdir / "cells" / mark, jobs[name].settings))
             for name, mark in marks.items()
         }
-        steps = {
-            name: job.total_steps * len(folders[name].unfinished(job.settings.seeds)) for name, job in jobs.items()
-        }
-        progress = stack.enter_context(Progress(sum(steps.values()), quiet=quiet))
+        steps = {name: loop.planned_steps(job, list(folders[name].results().values())) for name, job in jobs.items()}
+        work = sum(steps[name] * job.step_work for name, job in jobs.items())
+        progress = stack.enter_context(Progress(sum(steps.values()), quiet=quiet, work=work))
         for name, job in jobs.items():
             if steps[name]:
                 progress.line(name)
@@ -137,33 +162,44 @@ def study_table(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     Args:
         rows: name of each cell -> its rows; the score reported is the task's own, of the best step on validation.
     """
-    groups: dict[str, dict[str, statistics.Runs]] = {}
+    groups: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
     for name, cell in rows.items():
         if cell:
-            task = cell[0]["task"]
-            metric = tasks.get_task(task).report_metric
-            groups.setdefault(task, {})[name] = statistics.Runs(
-                np.array([row["test_best"][metric] for row in cell]),
-                np.array([row["failed"] for row in cell]),
-                tuple(row["seed"] for row in cell),
-            )
-    return "\n\n".join(_task_table(task, runs) for task, runs in groups.items())
+            groups.setdefault(cell[0]["task"], {})[name] = cell
+    return "\n\n".join(_task_table(tasks.get_task(task), cells) for task, cells in groups.items())
 
 
-def _task_table(task: str, runs: Mapping[str, statistics.Runs]) -> str:
-    baseline, *others = runs
+def _task_table(task: tasks.Task, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    # Seeds that were kept because they were best are no sample, so their cell is compared with nothing.
+    runs = {name: _runs(cell, task.report_metric) for name, cell in cells.items() if not cell[0].get("started")}
+    baseline, *others = cells
+    others = [name for name in others if name in runs and baseline in runs]
     compared = statistics.compare(runs[baseline], {name: runs[name] for name in others}) if others else {}
-    metric = f"{task} test {tasks.get_task(task).report_metric}"
+    metric = f"{task.name} test {task.report_metric}"
     lines: list[tuple[str, ...]] = [
         ("setting", "seeds", "failed", metric, "sd", "min", "max", "difference", "p", "verdict")
     ]
-    for name, cell in runs.items():
+    for name, rows in cells.items():
+        if name not in runs:
+            best = stopping.best_of_started(rows, task.selection_metric)["test_best"][task.report_metric]
+            said = f"no verdict: the best of {rows[0]['started']} started, by validation"
+            lines.append((name, str(len(rows)), "-", f"{best:.4f}", "-", "-", "-", "-", "-", said))
+            continue
+        cell = runs[name]
         s = statistics.summarise(cell.scores, cell.failed)
         numbers = (f"{s.mean:.4f}", f"{s.sd:.4f}", f"{s.minimum:.4f}", f"{s.maximum:.4f}")
-        verdict = ("", "", "baseline")
+        verdict = ("", "", "baseline" if name == baseline else "no verdict: the baseline has stopped seeds")
         if name in compared:
             c = compared[name]
             p = "-" if np.isnan(c.p_adjusted) else f"{c.p_adjusted:.3f}"
             verdict = (f"{c.difference:+.4f}", p, c.verdict)
         lines.append((name, str(s.n), str(s.n_failed), *numbers, *verdict))
     return plan.aligned(lines)
+
+
+def _runs(cell: Sequence[Mapping[str, Any]], metric: str) -> statistics.Runs:
+    return statistics.Runs(
+        np.array([row["test_best"][metric] for row in cell]),
+        np.array([row["failed"] for row in cell]),
+        tuple(row["seed"] for row in cell),
+    )

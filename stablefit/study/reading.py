@@ -38,6 +38,16 @@ class Cell:
         finished = {row["seed"] for row in self.rows}
         return [seed for seed in self.config["seeds"] if seed not in finished]
 
+    @property
+    def started(self) -> int:
+        """How many seeds were started to finish only the best of them; 0 where every seed is a run of its own."""
+        return len(self.config["seeds"]) if self.config.get("stop_seeds_at") else 0
+
+    @property
+    def n_patient(self) -> int:
+        """How many runs were stopped by patience."""
+        return sum(row.get("stopped") == "patience" for row in self.rows)
+
     def runs(self) -> Runs:
         """The test scores of the best steps; of a diverged run 0."""
         scores = [row["test_best"][self.task.report_metric] for row in self.rows]
@@ -171,10 +181,11 @@ def _cell(folder: Path, name: str) -> Cell:
     if not isinstance(config.get("task"), str) or not isinstance(seeds, list) or not seeds:
         raise InputError(f"{folder / 'config.json'} is no config of a run: it has no task or no seeds")
     cell = Cell(name, folder, config, [])
+    kinds = _ROW | (_STARTED if cell.started else {})
     file = folder / "results.jsonl"
     rows = {}
     for number, row in _lines(file) if file.is_file() else []:
-        wrong = _wrong(row, cell.task)
+        wrong = _wrong(row, cell.task, kinds)
         if wrong:
             raise InputError(f"{file}:{number}: {wrong}; remove the line and run the study again")
         rows[row["seed"]] = row
@@ -191,11 +202,12 @@ _ROW: dict[str, type | tuple[type, ...]] = {
     "diverged": bool,
     "seconds": (int, float),
 }
+_STARTED = {"stopped": str, "total_steps": int}  # what a row also has where seeds were compared
 
 
-def _wrong(row: Mapping[str, Any], task: tasks.Task) -> str:
+def _wrong(row: Mapping[str, Any], task: tasks.Task, kinds: Mapping[str, type | tuple[type, ...]]) -> str:
     """What is wrong with a row; nothing if it can be used."""
-    for name, kind in _ROW.items():
+    for name, kind in kinds.items():
         if not isinstance(row.get(name), kind):
             return f"field {name} is {row.get(name)!r}, which no finished run writes"
     scores = {"test_best": task.report_metric, "validation": task.selection_metric}

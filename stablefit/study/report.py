@@ -92,6 +92,7 @@ def _group(group: Group, drawings: Sequence[figures.Drawing]) -> list[Block]:
     blocks: list[Block] = [Heading(2, "Verdict")]
     blocks.append(Paragraph(_headline(group)))
     blocks.append(Named([(setting.name, findings.verdict(setting, group)) for setting in group.settings]))
+    blocks += _selections(group)
     if not group.finished:
         return blocks
     by_kind = {drawing.name.removeprefix(f"{group.task.name}-"): Figure(drawing) for drawing in drawings}
@@ -111,7 +112,7 @@ def _headline(group: Group) -> str:
     measured = f"Measured: test {group.metric} on {group.task.name}, at the step that is best on validation."
     if not others:
         return measured
-    if not group.finished:
+    if not any(setting.cell.rows for setting in group.settings):
         return f"{measured} No run is finished yet."
     counts: dict[str, int] = {}
     for setting in others:
@@ -120,6 +121,27 @@ def _headline(group: Group) -> str:
         counts[word] = counts.get(word, 0) + 1
     said = ", ".join(f"{n} {word}" for word, n in counts.items())
     return f"{measured} Compared with the baseline, {baseline.name}: {said}."
+
+
+def _selections(group: Group) -> list[Block]:
+    """The settings of which only the best seeds were finished."""
+    chosen = [(setting.name, setting.selection) for setting in group.settings if setting.selection]
+    if not chosen:
+        return []
+    header = ("setting", "started", "finished", "compared at step", "training, in full runs", "validation of the best")
+    header += (f"its test {group.metric}", "best of the baseline for as much (SD)")
+    rows = []
+    for name, s in chosen:
+        counts = (str(s.n_started), str(s.n_finished), str(s.step), number(s.cost, 1))
+        equal = f"{number(s.equal[1])} ({number(s.equal[2])}), of {s.equal[0]}" if s.equal else "–"
+        rows.append((name, *counts, number(s.validation), number(s.test), equal))
+    note = (
+        "Many seeds were started, and the best on validation finished (Dodge et al. 2020). A finished one is no random "
+        "run of its setting, so there is no mean, spread or p-value, and these settings are in no other table or "
+        "figure. The last column: the best on validation of as many full runs of the baseline, test score averaged "
+        "over all draws of them; one result against it is no test."
+    )
+    return [Heading(2, "The best of many started seeds"), Table(header, rows), Paragraph(note, "note")]
 
 
 def _scores(group: Group) -> Table:
@@ -148,10 +170,12 @@ def _scores_note(group: Group) -> str:
         failed = f"not above {number(group.majority)}, what the majority class alone gives"
     else:
         failed = f"not above {number(group.majority)}, which is chance"
+    patient = [f"{s.cell.n_patient} of {s.name}" for s in group.finished if s.cell.n_patient]
+    early = f" Stopped by patience: {', '.join(patient)} runs." if patient else ""
     return (
         f"Failed: test {group.metric} {failed}, or diverged; in brackets the share that fails, Clopper-Pearson. Failed "
         "runs are in every number, a diverged one with score 0. IQM: mean of the middle half, with its bootstrap "
-        "interval."
+        f"interval.{early}"
     )
 
 
@@ -199,6 +223,8 @@ def _convergence(group: Group, figure: dict[str, Figure]) -> list[Block]:
         f"The training loss of a run is averaged over its last {group.window} batches (5 % of the {whose} steps, "
         "but at least five), then the median is taken over the runs."
     )
+    if any(setting.cell.n_patient for setting in group.settings):
+        note += " Where runs were stopped by patience, a curve ends with the shortest."
     if baseline:
         header += ("step at the baseline's last loss", "of its steps", "runs that get there")
         note += (
@@ -297,7 +323,8 @@ def _made(setting: Setting, is_baseline: bool) -> tuple[str, ...]:
         f"{name}={_value(here)} (baseline {_value(there)})" for name, (here, there) in setting.changes.items()
     )
     mark = reading.printable(str(rows[0].get("fingerprint", "–"))) if rows else "–"
-    steps = _distinct(row["steps"] for row in rows) or "–"
+    ends = sorted({row["steps"] for row in rows})
+    steps = "–" if not ends else str(ends[0]) if len(ends) == 1 else f"{ends[0]}–{ends[-1]}"
     minutes = number(sum(row["seconds"] for row in rows) / len(rows) / 60, 1) if rows else "–"
     return mark, "the baseline" if is_baseline else changes or "none", _ranges(setting), steps, minutes
 

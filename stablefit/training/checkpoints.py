@@ -23,9 +23,12 @@ _OPTIONS = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointin
 def save_state(directory: Path, step: int, state: Tree, record: dict[str, Any]) -> None:
     """Saves what a run needs to go on: its arrays, and a JSON record of what the host knows.
 
-    The save before this one is kept until this one is complete.
+    The save before this one is kept until this one is complete. A step that is saved already stays as it was: what has
+    come since its update is done again after a restore.
     """
     with ocp.CheckpointManager(directory.absolute(), options=_OPTIONS) as manager:
+        if step in manager.all_steps():
+            return
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record))
         manager.save(step, args=items, force=True)
 

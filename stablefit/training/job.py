@@ -17,7 +17,7 @@ from stablefit.errors import InputError
 from stablefit.models import heads, hf, sources, vocabulary
 from stablefit.models.encoder import EncoderConfig
 from stablefit.paths import Key, Tree
-from stablefit.training import checkpoints
+from stablefit.training import checkpoints, stopping
 from stablefit.training.cohort import Cohort, default_size, make_mesh
 from stablefit.training.optimizer import make_optimizer, reinit_arguments, reinit_mask
 from stablefit.training.settings import Hypers, Settings, Spec
@@ -60,6 +60,21 @@ class Job:
     @property
     def evaluation_steps(self) -> tuple[int, ...]:
         return batches.evaluation_steps(self.total_steps, self.spec.evaluations)
+
+    @property
+    def comparison_step(self) -> int:
+        """The step at which seeds are compared, and only the best go on; 0: never."""
+        share = self.values["stop_seeds_at"]
+        return stopping.comparison_step(self.evaluation_steps, share) if share else 0
+
+    @property
+    def step_work(self) -> float:
+        """About what a step costs, with its share of the evaluations; in passes of a token through a matrix's entry."""
+        tokens = {name: float(data.lengths.sum()) for name, data in self.data.items()}
+        training = 3 * self.spec.batch_size * tokens["train"] / self.n("train")  # a backward pass costs two forward
+        evaluations = (len(self.evaluation_steps) + 1) * tokens["validation"] + 2 * tokens["test"]
+        blocks = 12 * self.encoder.num_hidden_layers * self.encoder.hidden_size**2
+        return blocks * (training + evaluations / self.total_steps)
 
     @functools.cached_property
     def model(self) -> heads.SequenceClassifier:
@@ -142,6 +157,7 @@ def load(settings: Settings) -> Job:
     job = Job(settings, task, source, config, pretrained, None, encoded, n_skipped)
     if _rest_follows(job):
         job = _compacted(job)
+    _ = job.comparison_step  # for its check
     jax.eval_shape(make_optimizer(spec, settings.hypers, job.shapes, job.total_steps).init, job.shapes)
     return job
 

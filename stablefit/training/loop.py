@@ -5,6 +5,7 @@ import itertools
 import math
 import signal
 import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from stablefit.data.encoding import Encoded
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
-from stablefit.training import checkpoints, metrics
+from stablefit.training import checkpoints, metrics, stopping
 from stablefit.training.cohort import Cohort
 from stablefit.training.job import Job
 from stablefit.training.order import Order
@@ -61,6 +62,8 @@ class Member:
     best_step: int = 0
     best_validation: dict[str, float] = dataclasses.field(default_factory=dict)
     evaluated: int = 0  # the step of the last evaluation
+    waited: int = 0  # evaluations since the best one
+    stopped: bool = False  # by patience; it then stays as it is, whatever the others of its cohort do
     seconds: float = 0.0
     diverged: bool = False
 
@@ -76,17 +79,70 @@ def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str,
     Raises:
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
-    todo = directory.unfinished(job.settings.seeds)
-    size = job.cohort_size(len(todo)) if todo else 1
-    groups = [todo[i : i + size] for i in range(0, len(todo), size)]
     cohorts: dict[int, Cohort] = {}
+    shown: dict[int, int] = {}  # how many steps of a seed the display knows of
+    progress.weight = job.step_work
+
+    def train(group: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
+        cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
+        running = _CohortRun(job, cohort, group, directory, progress, signals)
+        progress.skip(sum(running.step - shown.get(seed, 0) for seed in group))
+        do(running)
+        shown.update(dict.fromkeys(group, running.step))
+
+    def train_each(seeds: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
+        size = job.cohort_size(len(seeds)) if seeds else 1
+        for i in range(0, len(seeds), size):
+            train(seeds[i : i + size], do)  # the arrays of a cohort are gone when it returns, before the next has any
+
+    def to_the_end(running: _CohortRun) -> None:
+        running.train(job.total_steps)
+        running.finish()
+
     with Signals() as signals:
-        for group in groups:
-            cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
-            for row in _CohortRun(job, cohort, group, directory, progress, signals).finish():
-                directory.finish(row)
+        if job.comparison_step:
+            _compare_seeds(job, directory, train_each)
+        train_each(directory.unfinished(job.settings.seeds), to_the_end)
     rows = directory.results()
     return [rows[seed] for seed in job.settings.seeds]
+
+
+def _compare_seeds(job: Job, directory: RunDirectory, train_each: Callable[..., None]) -> None:
+    """Trains all seeds to where they are compared, and finishes those that are not kept.
+
+    Every score is on disk before the first seed is left behind, so that it is the same ones whatever is killed when.
+    """
+
+    def to_the_comparison(running: _CohortRun) -> None:
+        running.train(job.comparison_step)
+        running.save()
+        directory.compare({member.seed: member.best_score for member in running.members})
+        if not running.going:
+            running.finish()
+
+    def leave(running: _CohortRun) -> None:
+        running.train(job.comparison_step)  # a save may lie before its evaluation
+        running.finish("seeds")
+
+    seeds, compared = job.settings.seeds, directory.compared()
+    train_each([seed for seed in directory.unfinished(seeds) if seed not in compared], to_the_comparison)
+    kept = stopping.kept(directory.compared(), job.values["keep_seeds"])
+    train_each([seed for seed in directory.unfinished(seeds) if seed not in kept], leave)
+
+
+def planned_steps(job: Job, rows: Collection[Mapping[str, Any]]) -> int:
+    """The steps of the seeds that have no row yet, from their first; patience may make them fewer.
+
+    Args:
+        rows: those that there are.
+    """
+    seeds, finished = set(job.settings.seeds), {row["seed"] for row in rows}
+    unfinished = len(seeds - finished)
+    if not job.comparison_step:
+        return unfinished * job.total_steps
+    n, ended = len(seeds), sum(row["stopped"] == "seeds" for row in rows)
+    left = min(unfinished, n - stopping.n_kept(n, job.values["keep_seeds"]) - ended)
+    return left * job.comparison_step + (unfinished - left) * job.total_steps
 
 
 class _CohortRun:
@@ -113,10 +169,11 @@ class _CohortRun:
         self.noise_keys = cohort.put(_keys([s.noise for s in self.streams], "noise"), "member")
         self.state, self.best, self.step, self.members = self._start(seeds)
         self.best_logits: dict[int, np.ndarray] = {}  # of each member, on validation
-        self.files = [MetricsFile(directory.seed(m.seed), self.step) for m in self.members]
+        # The last parameters of members that have stopped; what a save has of them are these.
+        self.last = _copy(self.state.params) if job.values["patience"] and len(seeds) > 1 else None
+        self.files = [MetricsFile(directory.seed(m.seed), self.step, m.evaluated) for m in self.members]
         self.boards = [tensorboard_writer(directory.seed(m.seed)) for m in self.members if job.values["tensorboard"]]
         self.saved_at = time.monotonic()
-        progress.skip(self.step * len(seeds))
 
     def _evaluation(self, data: Encoded) -> tuple[Layout, np.ndarray]:
         batches, order = packing.evaluation_layout(
@@ -124,15 +181,23 @@ class _CohortRun:
         )
         return self.cohort.put_batches(batches, by_member=False), order
 
-    def finish(self) -> list[dict[str, Any]]:
-        """Trains to the end, evaluates on the test set, and returns the rows."""
+    @property
+    def going(self) -> list[Member]:
+        """Those that have not stopped."""
+        return [member for member in self.members if not member.stopped]
+
+    def train(self, until: int) -> None:
+        """Trains to the evaluation at this step, or until every member has stopped."""
+        owed = (until - self.step) * len(self.members)
+        done = self.progress.done
         marks = [0, *self.job.evaluation_steps]
         for begin, end in itertools.pairwise(marks):
-            if end > self.members[0].evaluated:  # a save may lie between a segment's last step and its evaluation
+            # A save may lie between a segment's last step and its evaluation.
+            if max(member.evaluated for member in self.members) < end <= until and self.going:
                 for batches, count in self.order.pieces(max(begin, self.step), end):
                     self._train(batches, count)
                 self._evaluate()
-        return self._rows()
+        self.progress.skip(owed - (self.progress.done - done))
 
     def _train(self, batches: Layout, count: int) -> None:
         clock = time.monotonic()
@@ -142,35 +207,46 @@ class _CohortRun:
         )
         records = {name: np.asarray(values)[:, :count].tolist() for name, values in records.items()}
         for i, member in enumerate(self.members):
+            if member.stopped:
+                continue
             rows = [dict(zip(records, row, strict=True)) for row in zip(*(r[i] for r in records.values()), strict=True)]
             member.seconds += (time.monotonic() - clock) / len(self.members)
             member.diverged |= not np.isfinite(records["loss"][i]).all()
             self._log(i, [{"step": self.step + s, **row} for s, row in enumerate(rows, start=1)])
         self.step += count
-        self._show(count, float(np.mean([losses[-1] for losses in records["loss"]])))
+        last = [losses[-1] for losses, member in zip(records["loss"], self.members, strict=True) if not member.stopped]
+        self._show(count, float(np.mean(last)))
         if self.signals.received is not None:
-            self._save()
+            self.save()
             raise Interrupted(self.signals.received)
 
     def _evaluate(self) -> None:
         scores, logits = self._score(self.state.params, "validation")
-        name = self.job.task.selection_metric
-        improved = np.array([s[name] > m.best_score for s, m in zip(scores, self.members, strict=True)])
-        for i, (member, score) in enumerate(zip(self.members, scores, strict=True)):
-            member.evaluated = self.step
+        name, total, patience = self.job.task.selection_metric, self.job.total_steps, self.job.values["patience"]
+        going = np.array([not member.stopped for member in self.members])
+        improved = going & [s[name] > m.best_score for s, m in zip(scores, self.members, strict=True)]
+        for i, member in enumerate(self.members):
+            if member.stopped:
+                continue
+            member.evaluated, member.waited, score = self.step, member.waited + 1, scores[i]
             if improved[i]:
                 member.best_score, member.best_step, member.best_validation = score[name], self.step, score
+                member.waited = 0
                 self.best_logits[i] = logits[i]
+            member.stopped = 0 < patience <= member.waited and self.step < total
             self._log(i, [{"step": self.step, "split": "validation", **score}])
+            said = "  best so far" if improved[i] else "  stopped by patience" if member.stopped else ""
             self.progress.line(
-                f"seed {member.seed}  step {self.step}/{self.job.total_steps}  validation {name} {score[name]:.4f}"
-                f"  loss {score['loss']:.4f}" + ("  best so far" if improved[i] else "")
+                f"seed {member.seed}  step {self.step}/{total}  validation {name} {score[name]:.4f}"
+                f"  loss {score['loss']:.4f}{said}"
             )
         if improved.any():
             self.best = self.cohort.keep_better(self.best, self.state.params, self.cohort.put(improved, "member"))
+        if self.last is not None:  # those that stop now have theirs for the last time
+            self.last = self.cohort.keep_better(self.last, self.state.params, self.cohort.put(going, "member"))
         overdue = time.monotonic() - self.saved_at > 60 * self.job.values["checkpoint_minutes"]
-        if overdue and self.step < self.job.total_steps:
-            self._save()
+        if overdue and self.step < total:
+            self.save()
 
     def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], list[np.ndarray]]:
         batches, order = self.evaluations[split]
@@ -179,13 +255,18 @@ class _CohortRun:
         labels = self.job.data[split].labels
         return [metrics.compute(self.job.task.kind, one, labels) for one in logits], list(logits)
 
-    def _rows(self) -> list[dict[str, Any]]:
-        last, last_logits = self._score(self.state.params, "test")
-        same = all(member.best_step == self.step for member in self.members)
+    def finish(self, stopped: str = "") -> None:
+        """Scores the members on the test set and adds their rows.
+
+        Args:
+            stopped: what ended those that neither patience nor the last step did.
+        """
+        last_params = self.state.params if self.last is None else self.last
+        last, last_logits = self._score(last_params, "test")
+        same = all(member.best_step == member.evaluated for member in self.members)
         best, best_logits = (last, last_logits) if same else self._score(self.best, "test")
         if len(self.best_logits) < len(self.members):  # they are not saved, and the best step was in another process
             self.best_logits = dict(enumerate(self._score(self.best, "validation")[1]))
-        rows = []
         for i, member in enumerate(self.members):
             folder = self.directory.seed(member.seed)
             predictions = {
@@ -199,17 +280,19 @@ class _CohortRun:
             if self.job.values["keep"] != "none":
                 checkpoints.save_params(folder / "best", self.job.whole(_member(self.best, i)))
             if self.job.values["keep"] == "best_and_last":
-                checkpoints.save_params(folder / "last", self.job.whole(_member(self.state.params, i)))
-            rows.append(self._row(member, best[i], last[i]))
-        return rows
+                checkpoints.save_params(folder / "last", self.job.whole(_member(last_params, i)))
+            self.directory.finish(self._row(member, best[i], last[i], "patience" if member.stopped else stopped))
 
-    def _row(self, member: Member, best: dict[str, float], last: dict[str, float]) -> dict[str, Any]:
+    def _row(self, member: Member, best: dict[str, float], last: dict[str, float], stopped: str) -> dict[str, Any]:
         name = self.job.task.report_metric
         majority = metrics.majority_score(name, self.job.data["test"].labels)
         return {
             "seed": member.seed,
             "fingerprint": self.job.settings.fingerprint,
-            "steps": self.step,
+            "steps": member.evaluated,
+            "total_steps": self.job.total_steps,
+            "stopped": stopped,
+            **({"started": len(self.job.settings.seeds)} if self.job.comparison_step else {}),
             "best_step": member.best_step,
             "validation": member.best_validation,
             "test_best": best,
@@ -226,7 +309,7 @@ class _CohortRun:
         """Fresh members, or the newest save that all of them have and that can be read."""
         keys = self.cohort.put(_keys([s.init for s in self.streams], "init"), "member")
         state = self.cohort.init(keys, self.cohort.put(self.job.pretrained), self.traced)
-        best = jax.tree.map(lambda x: x.copy(), state.params)
+        best = _copy(state.params)
         folders = [self.directory.seed(seed) / "state" for seed in seeds]
         like = _member((state, best), 0)
         common = set.intersection(*(set(checkpoints.saved_steps(folder)) for folder in folders))
@@ -243,18 +326,23 @@ class _CohortRun:
             return state, best, step, [Member(**record) for _, record in saved]
         return state, best, 0, [Member(seed) for seed in seeds]
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Puts on disk what the members can go on from."""
         for i, member in enumerate(self.members):
             folder = self.directory.seed(member.seed) / "state"
-            checkpoints.save_state(folder, self.step, _member((self.state, self.best), i), dataclasses.asdict(member))
+            state, best = _member((self.state, self.best), i)
+            if member.stopped and self.last is not None:
+                state = state.replace(params=_member(self.last, i))
+            checkpoints.save_state(folder, self.step, (state, best), dataclasses.asdict(member))
         self.saved_at = time.monotonic()
 
     def _show(self, steps: int, loss: float) -> None:
-        first, name = self.members[0], self.job.task.selection_metric
-        seeds = f"seed {first.seed}" if len(self.members) == 1 else f"seeds {first.seed}..{self.members[-1].seed}"
+        going, name = self.going, self.job.task.selection_metric
+        first, final = going[0], going[-1]
+        seeds = f"seed {first.seed}" if len(going) == 1 else f"seeds {first.seed}..{final.seed}"
         score = f"best {name} {first.best_score:.4f}" if first.best_validation else ""
         where = f"{seeds} step {self.step}/{self.job.total_steps}"
-        self.progress.advance(steps * len(self.members), where, loss, score)
+        self.progress.advance(steps * len(going), where, loss, score)
 
     def _log(self, i: int, rows: list[dict[str, Any]]) -> None:
         self.files[i].add(rows)
@@ -263,6 +351,10 @@ class _CohortRun:
                 prefix = row.get("split", "train")
                 for name in row.keys() - {"step", "split"}:
                     board.add_scalar(f"{prefix}/{name}", row[name], row["step"])
+
+
+def _copy(tree: Tree) -> Tree:
+    return jax.tree.map(lambda x: x.copy(), tree)
 
 
 def _member(tree: Tree, i: int) -> Tree:

@@ -12,6 +12,7 @@ from stablefit import methods
 from stablefit.data import batches
 from stablefit.models.vocabulary import Vocabulary
 from stablefit.paths import depths, map_named, names
+from stablefit.training import stopping
 from stablefit.training.cohort import make_mesh
 from stablefit.training.job import Job
 from stablefit.training.optimizer import reinit_mask
@@ -39,6 +40,7 @@ def announcement(job: Job) -> str:
         *([("skipped", f"{job.n_skipped} broken rows of the files are left out")] if job.n_skipped else []),
         *([("words", _words(job.words))] if job.words else []),
         ("steps", f"{job.total_steps} of {spec.batch_size} examples, {warmup} warm-up, evaluated every {every}"),
+        *([("stopping", text)] if (text := _stopping(job)) else []),
         ("methods", ", ".join(methods_on(job)) or "none beside Adam"),
         ("seeds", f"{', '.join(map(str, job.settings.seeds))}; config {job.settings.fingerprint}"),
         ("device", f"{job.provenance['device']}, mesh member={mesh['member']} data={mesh['data']}"),
@@ -52,6 +54,15 @@ def _words(words: Vocabulary) -> str:
 
 def _kind(job: Job) -> str:
     return f"{job.task.n_classes} classes" if job.task.n_classes else "regression"
+
+
+def _stopping(job: Job) -> str:
+    n, patience = len(job.settings.seeds), job.values["patience"]
+    said = [f"a run stops after {patience} evaluations without a better score"] if patience else []
+    if job.comparison_step:
+        kept = stopping.n_kept(n, job.values["keep_seeds"])
+        said.append(f"at step {job.comparison_step} the {kept} best of {n} seeds are kept; the state of all is saved")
+    return "; ".join(said)
 
 
 def methods_on(job: Job) -> list[str]:
@@ -124,7 +135,11 @@ def _groups(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 
 def result_table(rows: Sequence[dict[str, Any]], selection: str, report: str) -> str:
-    """One row a seed, then mean, standard deviation, minimum, maximum, and how many runs failed."""
+    """One row a seed, then mean, standard deviation, minimum, maximum, and how many runs failed.
+
+    Where the seeds were compared and some stopped, the rest are chosen and no sample: only the best of all is said.
+    """
+    started = rows[0].get("started", 0)
     table: list[tuple[str, ...]] = [
         ("seed", "best step", f"validation {selection}", f"test {report}", "at the last step", "")
     ]
@@ -134,8 +149,18 @@ def result_table(rows: Sequence[dict[str, Any]], selection: str, report: str) ->
         [row["test_last"][report] for row in rows],
     ]
     for row, *values in zip(rows, *columns, strict=True):
-        note = "diverged" if row["diverged"] else "failed" if row["failed"] else ""
-        table.append((str(row["seed"]), str(row["best_step"]), *(f"{value:.4f}" for value in values), note))
+        notes = ["diverged" if row["diverged"] else "failed" if row["failed"] else ""]
+        notes += [f"stopped by {row['stopped']} at {row['steps']}"] if row["stopped"] else []
+        table.append(
+            (
+                str(row["seed"]),
+                str(row["best_step"]),
+                *(f"{value:.4f}" for value in values),
+                ", ".join(filter(None, notes)),
+            )
+        )
+    if started:
+        return aligned(table) + "\n\n" + _selection(rows, selection, report)
     if len(rows) > 1:
         for name, fn in (("mean", statistics.fmean), ("sd", statistics.stdev), ("min", min), ("max", max)):
             table.append((name, "", *(f"{fn(column):.4f}" for column in columns), ""))
@@ -144,6 +169,16 @@ def result_table(rows: Sequence[dict[str, Any]], selection: str, report: str) ->
     return (
         aligned(table) + f"\n\n{failed} of {len(rows)} runs failed: test {report} of the best step not above "
         f"{majority:.4f}, what the majority class alone gives"
+    )
+
+
+def _selection(rows: Sequence[dict[str, Any]], selection: str, report: str) -> str:
+    best = stopping.best_of_started(rows, selection)
+    finished = sum(row["stopped"] != "seeds" for row in rows)
+    return (
+        f"{finished} of {rows[0]['started']} seeds were finished, the best on validation when they were compared; "
+        f"together they cost {stopping.full_runs(rows):.1f} full runs\n"
+        f"best of all on validation: seed {best['seed']}, test {report} {best['test_best'][report]:.4f}"
     )
 
 

@@ -2,29 +2,36 @@
 
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
 
 class Progress:
-    """One display for all seeds of a run.
+    """One display for all seeds of a run, or all runs of a study.
 
     Args:
         total: steps over all seeds.
         quiet: show nothing.
         stream: where to; a bar if it is a terminal, else lines.
+        work: what all steps cost, in the unit of `weight`; without it they all cost the same.
+
+    Attributes:
+        weight: what a step of the current run costs; the time left is counted in this.
     """
 
-    def __init__(self, total: int, quiet: bool = False, stream: TextIO | None = None):
+    def __init__(self, total: int, quiet: bool = False, stream: TextIO | None = None, work: float | None = None):
         self.total, self.quiet = total, quiet
         self.done = 0
+        self.weight = 1.0
         self.stream = sys.stderr if stream is None else stream
-        self._skipped = 0
-        self._begin = self._last_line = time.monotonic()
+        self._work = work
+        self._work_timed = self._work_done = 0.0
+        self._last_line = time.monotonic()
+        self._begin: float | None = None  # when the first steps were done: most of their time is compiling
         self._bar = None
         if not quiet and self.stream.isatty():
-            self._bar = tqdm(total=total, file=self.stream, unit="step", dynamic_ncols=True, leave=False)
+            self._bar = _Bar(self, total=total, file=self.stream, unit="step", dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> "Progress":
         return self
@@ -34,9 +41,9 @@ class Progress:
             self._bar.close()
 
     def skip(self, steps: int) -> None:
-        """Steps that an earlier part of the run has done; they say nothing about the speed of this one."""
+        """Steps that need not be done: an earlier part of the run has, or it stops early. They say nothing of speed."""
         self.done += steps
-        self._skipped += steps
+        self._work_done += steps * self.weight
         if self._bar is not None:
             self._bar.initial += steps
             self._bar.update(steps)
@@ -44,6 +51,11 @@ class Progress:
     def advance(self, steps: int, where: str, loss: float, score: str = "") -> None:
         """Steps are done: `where` says which seed and step, `score` the last validation score."""
         self.done += steps
+        self._work_done += steps * self.weight
+        if self._begin is None:
+            self._begin = time.monotonic()
+        else:
+            self._work_timed += steps * self.weight
         if self._bar is not None:
             self._bar.set_description_str(where, refresh=False)
             self._bar.set_postfix_str(f"loss {loss:.4f}" + (f", {score}" if score else ""), refresh=False)
@@ -58,12 +70,32 @@ class Progress:
         if self._bar is not None:
             self._bar.write(text, file=self.stream)
         else:
-            print(f"{text}  [{self.done}/{self.total} steps{self._left()}]", file=self.stream, flush=True)
+            left = self.left()
+            print(
+                f"{text}  [{self.done}/{self.total} steps{f', {left} left' if left else ''}]",
+                file=self.stream,
+                flush=True,
+            )
         self._last_line = time.monotonic()
 
-    def _left(self) -> str:
-        new = self.done - self._skipped
-        if new == 0:
+    def left(self) -> str:
+        """The time that the rest takes at the speed so far, evaluations included; empty at the start."""
+        if self._begin is None or not self._work_timed:
             return ""
-        seconds = (time.monotonic() - self._begin) / new * (self.total - self.done)
-        return f", {int(seconds // 60)}:{int(seconds % 60):02d} left"
+        work = self.total * self.weight if self._work is None else self._work
+        rest = max(0.0, work - self._work_done)
+        minutes, seconds = divmod(int((time.monotonic() - self._begin) / self._work_timed * rest), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+
+
+class _Bar(tqdm):
+    """A bar with the time left of its display, which knows what steps cost."""
+
+    def __init__(self, progress: Progress, **options: Any):
+        self._progress = progress
+        shape = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
+        super().__init__(bar_format=shape, **options)
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        return {**super().format_dict, "left": self._progress.left() or "?"}

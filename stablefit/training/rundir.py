@@ -3,6 +3,7 @@
 WORKDIR/config.json            the resolved config; only a run of the same identity may write here
 WORKDIR/parameters.txt         every parameter with its shape, depth, multiplier, decay, and whether it starts anew
 WORKDIR/results.jsonl          one line a finished seed
+WORKDIR/compared.jsonl         where seeds are compared: one line a seed, its best score by then
 WORKDIR/seed_0/metrics.jsonl   one line a step, one an evaluation
 WORKDIR/seed_0/predictions.npz logits and labels of validation and test
 WORKDIR/seed_0/best, last      parameters
@@ -14,14 +15,14 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stablefit.errors import InputError
-from stablefit.training.settings import NOT_IDENTITY, Settings
+from stablefit.training.settings import Settings, identity
 
 
 class RunDirectory:
@@ -65,15 +66,18 @@ class RunDirectory:
             old = {name: tuple(value) if isinstance(value, list) else value for name, value in old.items()}
         except (ValueError, AttributeError) as error:
             raise InputError(f"{config} is no config ({error}); give another --workdir") from None
-        names = sorted(set(old) | set(settings.values))
-        changed = [n for n in names if n not in NOT_IDENTITY and old.get(n) != settings.values.get(n)]
+        if "seeds" not in old:
+            raise InputError(f"{config} is no config (it has no seeds); give another --workdir")
+        before, now = identity(old), settings.identity
+        changed = [name for name in before.keys() | now.keys() if before.get(name) != now.get(name)]
         if changed:
-            name = changed[0]
+            name = min(changed, key=lambda name: (name == "seeds", name))
+            why = ", which stop_seeds_at compares with each other" if name == "seeds" else ""
             raise InputError(
-                f"workdir {self.path} holds a run with {name}={old.get(name)!r}, this one has "
+                f"workdir {self.path} holds a run with {name}={old.get(name)!r}{why}, this one has "
                 f"{settings.values.get(name)!r}; give another --workdir, or the same config to go on"
             )
-        return old.get("seeds", ())
+        return old["seeds"]
 
     def seed(self, seed: int) -> Path:
         """The folder of a seed."""
@@ -90,6 +94,17 @@ class RunDirectory:
         rows = read_lines(file) if file.is_file() else []
         return {row["seed"]: row for row in rows}
 
+    def compared(self) -> dict[int, float]:
+        """The score of every seed that has come to where seeds are compared."""
+        file = self.path / "compared.jsonl"
+        rows = read_lines(file) if file.is_file() else []
+        return {row["seed"]: row["score"] for row in rows}
+
+    def compare(self, scores: Mapping[int, float]) -> None:
+        """Adds the scores of seeds that have come to where seeds are compared."""
+        rows = [{"seed": seed, "score": score} for seed, score in {**self.compared(), **scores}.items()]
+        write_whole(self.path / "compared.jsonl", "".join(map(_line, rows)))
+
     def finish(self, row: dict[str, Any]) -> None:
         """Adds the row of a finished seed, on disk before this returns; its state is not needed any more."""
         rows = [*self.results().values(), row]
@@ -98,12 +113,19 @@ class RunDirectory:
 
 
 class MetricsFile:
-    """The JSON lines of one seed, cut back to the step that a resumed run starts from."""
+    """The JSON lines of one seed, cut back to what a resumed run starts from.
 
-    def __init__(self, directory: Path, step: int):
+    Args:
+        directory: of the seed.
+        step: the last one done.
+        evaluated: the step of the last evaluation done, which may be the one before: a save may lie between.
+    """
+
+    def __init__(self, directory: Path, step: int, evaluated: int):
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "metrics.jsonl"
-        kept = [row for row in read_lines(self.path) if row["step"] <= step] if self.path.is_file() and step else []
+        rows = read_lines(self.path) if self.path.is_file() and step else []
+        kept = [row for row in rows if row["step"] <= (evaluated if "split" in row else step)]
         write_whole(self.path, "".join(map(_line, kept)))
 
     def add(self, rows: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from stablefit.errors import InputError
+from stablefit.training import stopping
 
 
 class Field(NamedTuple):
@@ -22,6 +23,7 @@ class Field(NamedTuple):
     kind: type  # int, float, bool, str or tuple (of int)
     allowed: str  # in words, as an error message ends
     check: Callable[[Any], bool] = lambda _: True
+    before: Any = None  # what runs did before there was this field: with this value a run is still the same run
 
 
 def _one_of(*choices: str) -> Field:
@@ -52,6 +54,9 @@ FIELDS: dict[str, Field] = {
     "epochs": _positive,
     "max_steps": _count_or_zero,
     "evaluations": _count,
+    "patience": _count_or_zero._replace(before=0),
+    "stop_seeds_at": Field(float, "a number in [0, 1); 0 is off", lambda value: 0 <= value < 1, before=0.0),
+    "keep_seeds": Field(float, "a number in (0, 1)", lambda value: 0 < value < 1, before=0.5),
     "learning_rate": _positive,
     "schedule": _one_of("linear", "bert", "uncorrected"),
     "warmup_ratio": _share,
@@ -97,6 +102,21 @@ FIELDS: dict[str, Field] = {
 
 # What may differ between two parts of the same run: which seeds, and what the machine does beside the numbers.
 NOT_IDENTITY = ("seeds", "cohort_size", "keep", "checkpoint_minutes", "tensorboard")
+
+
+def identity(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config that make a run what it is: two runs of one seed with these equal are the same run.
+
+    Seeds that are compared with each other, so that only the best go on, are a part of that: what the row of one says
+    depends on which others there were. A field that is newer than the format counts only where it is used, so that what
+    was begun goes on after an update.
+    """
+
+    def counts(name: str, value: Any) -> bool:
+        return name not in NOT_IDENTITY and (name not in FIELDS or value is None or value != FIELDS[name].before)
+
+    fields = {name: value for name, value in values.items() if counts(name, value)}
+    return fields | ({"seeds": tuple(sorted(values["seeds"]))} if values.get("stop_seeds_at") else {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,8 +216,8 @@ class Settings(NamedTuple):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The fields that make a run what it is: two runs of one seed with these equal are the same run."""
-        return {name: value for name, value in self.values.items() if name not in NOT_IDENTITY}
+        """`identity` of the values."""
+        return identity(self.values)
 
     @property
     def fingerprint(self) -> str:
@@ -268,6 +288,12 @@ def _check_combinations(values: dict[str, Any]) -> None:
         raise InputError(
             f"config fields mixout_rate={values['mixout_rate']} and dropout={values['dropout']} are both on; mixout "
             "replaces dropout: set dropout=0, or mixout_with_dropout=True if both are meant"
+        )
+    n = len(values["seeds"])
+    if values["stop_seeds_at"] and stopping.n_kept(n, values["keep_seeds"]) == n:
+        raise InputError(
+            f"config fields stop_seeds_at={values['stop_seeds_at']:g} and keep_seeds={values['keep_seeds']:g} keep all "
+            f"of {n} seeds; give more seeds, or keep fewer"
         )
     anchors = ("init_decay", "init_decay_coupled", "init_decay_unscaled", "projection_decay")
     on = [name for name in anchors if values[name] > 0]

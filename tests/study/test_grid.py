@@ -1,13 +1,17 @@
 """A sweep: what it adds, that each cell and seed is run once, and the table."""
 
+from pathlib import Path
+
 import pytest
 
+from stablefit import flags
 from stablefit import grid as entry
 from stablefit.errors import InputError
 from stablefit.study import grid
 from stablefit.training import job, rundir, settings
 from tests import tiny
 
+ROOT = Path(__file__).parents[2]
 SWEEP = """
 def sweep(add):
     add(config="{config}", name="standard", seeds=(0, 1))
@@ -63,7 +67,10 @@ def test_a_study_runs_each_seed_of_each_cell_once(sweep, tmp_path, capsys, monke
     assert entry.main(arguments) == 0
     shown = capsys.readouterr()
     assert "[18/18 steps" in shown.err
-    table = shown.out.splitlines()
+    announced, table = shown.out.split("\nsetting ")
+    assert "study    3 cells, 6 runs\ndone     0 runs are in" in announced
+    assert "to do    6 runs, 18 steps;" in announced
+    table = table.splitlines()
     assert [line.split("  ")[0] for line in table[1:4]] == [cell.name for cell in grid.expand(sweep)]
     assert table[1].endswith("baseline")
     assert table[2].endswith("too few seeds")
@@ -73,8 +80,44 @@ def test_a_study_runs_each_seed_of_each_cell_once(sweep, tmp_path, capsys, monke
     assert {row["steps"] for cell in rows for row in cell} == {3}
     before = [(folder / "results.jsonl").stat().st_mtime_ns for folder in folders]
     assert entry.main([*arguments, "--quiet"]) == 0
-    assert capsys.readouterr().out == shown.out
+    again = capsys.readouterr().out
+    assert again.split("\nsetting ")[1] == shown.out.split("\nsetting ")[1]
+    assert "done     6 runs are in" in again
+    assert "to do    0 runs, 0 steps;" in again
     assert before == [(folder / "results.jsonl").stat().st_mtime_ns for folder in folders]
+
+
+@pytest.mark.parametrize(("file", "cells", "seeds"), [("ablation", 36, 20), ("ablation_local", 8, 5)])
+def test_the_ablations_are_table_2(file, cells, seeds, monkeypatch):
+    """Every cell is a valid config of its own, with one baseline a task that comes first."""
+    monkeypatch.chdir(ROOT)
+    found = {
+        cell.name: settings.read(flags.parse([f"--config={cell.config}"]).config.to_dict() | cell.changes)
+        for cell in grid.expand(ROOT / "experiments" / f"{file}.py")
+    }
+    assert len({cell.fingerprint for cell in found.values()}) == len(found) == cells
+    assert {len(cell.seeds) for cell in found.values()} == {seeds}
+    first = {cell.spec.task: name for name, cell in reversed(found.items())}
+    assert all(name.endswith("Standard") for name in first.values())
+    depths = {cell.spec.task: cell.spec.reinit_layers for cell in found.values() if cell.spec.reinit_layers}
+    assert depths == ({"reviews": 1} if "local" in file else {"rte": 6, "mrpc": 5, "stsb": 4, "cola": 1})
+
+
+def test_the_plan_says_what_is_left_to_do_and_does_nothing(sweep, tmp_path, capsys):
+    arguments = [f"--sweep={sweep}", f"--workdir={tmp_path / 'study'}", "--config.max_steps=3", "--plan"]
+    assert entry.main(arguments) == 0
+    assert not (tmp_path / "study").exists()
+    mark = capsys.readouterr().out.splitlines()[5].split()[1]
+    folder = tmp_path / "study" / "cells" / mark
+    folder.mkdir(parents=True)
+    (folder / "results.jsonl").write_text('{"seed": 1}\n{"seed": 7}\n{"see')
+    assert entry.main([*arguments, "--config.patience=2"]) == 0
+    assert "to do    6 runs, at most 18 steps" in capsys.readouterr().out
+    assert entry.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "done     1 runs are in" in out
+    assert "to do    5 runs, 15 steps;" in out
+    assert out.splitlines()[5].split() == ["standard", mark, "2", "1", "3", "3"]
 
 
 def test_a_mistake_in_the_last_cell_is_found_before_the_first_runs(sweep, tmp_path, capsys):
@@ -113,3 +156,25 @@ def test_the_table_compares_with_the_first_cell_of_the_same_task():
     assert table[2].split()[:4] == ["better", "10", "0", "0.8200"]
     assert table[2].split()[-3:-1] == ["+0.1000", "0.002"]
     assert table[2].endswith("better")
+
+
+def test_a_cell_with_stopped_seeds_is_one_number_and_has_no_verdict():
+    """The finished ones are the best of all: were they taken as a sample, chance alone would make them better."""
+
+    def rows(n, started=0, kept=10, shift=0.0):
+        cell = []
+        for seed in range(n):
+            score = {"accuracy": 0.70 + 0.01 * (seed % 5) + shift}
+            left = started and seed >= kept
+            more = {"stopped": "seeds" if left else "", "steps": 30 if left else 100, "total_steps": 100}
+            more |= {"started": started} if started else {}
+            cell.append({"task": "rte", "seed": seed, "failed": False, "validation": score, "test_best": score} | more)
+        return cell
+
+    stopped = rows(20, started=20, shift=0.2)
+    lines = grid.study_table({"standard": rows(10), "chosen": stopped, "better": rows(10, shift=0.1)}).splitlines()
+    assert lines[2].split()[:5] == ["chosen", "20", "-", "0.9400", "-"]
+    assert lines[2].endswith("no verdict: the best of 20 started, by validation")
+    assert lines[3].split()[-2:] == ["0.002", "better"], "and Holm's method does not count it"
+    lines = grid.study_table({"chosen": stopped, "other": rows(10)}).splitlines()
+    assert lines[2].endswith("no verdict: the baseline has stopped seeds")

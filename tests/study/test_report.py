@@ -14,7 +14,7 @@ import pytest
 
 from stablefit import report as entry
 from stablefit.errors import InputError
-from stablefit.study import document, figures, findings, grid, reading, report
+from stablefit.study import document, figures, findings, grid, reading, report, statistics
 from stablefit.training.rundir import _line
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +24,12 @@ MAJORITY = 0.53
 
 def write_cell(
     folder: Path, mark: str, seeds=range(10), asked=None, mean=0.65, sd=0.015, failing=(), diverged=(), steps=60,
-    speed=1.0, **changes,
+    speed=1.0, left=(), patient=(), **changes,
 ):  # fmt: skip
-    """A run directory as `rundir` leaves it: scores around a mean, failed runs at the majority, losses that fall."""
+    """A run directory as `rundir` leaves it: scores around a mean, failed runs at the majority, losses that fall.
+
+    Seeds that are left behind, or stopped by patience, end after a half of the steps.
+    """
     config = {
         "task": "rte", "model": "a model", "seeds": list(asked or seeds), "learning_rate": 5e-5, "reinit_layers": 0,
         "mixout_rate": 0.0, "component_clip_norm": math.inf, "keep": "none",
@@ -38,13 +41,15 @@ def write_cell(
     rows = []
     for seed in seeds:
         rng = np.random.default_rng([seed, *mark.encode()])
+        stopped = "seeds" if seed in left else "patience" if seed in patient else ""
+        end = steps // 2 if stopped else steps
         bad, lost = seed in failing, seed in diverged
         test = 0.0 if lost else MAJORITY if bad else rng.normal(mean, sd)
         validation = {} if lost else {metric: test + rng.normal(0, 0.01), "loss": 0.6}
         loss = np.full(steps, 0.69) if bad else 0.69 * np.exp(-speed * np.arange(steps) / steps)
         loss = loss + rng.normal(0, 0.02, steps)
         loss[steps // 2 :] = math.nan if lost else loss[steps // 2 :]
-        lines = [{"step": i + 1, "loss": float(value), "grad_norm": 1.0} for i, value in enumerate(loss)]
+        lines = [{"step": i + 1, "loss": float(value), "grad_norm": 1.0} for i, value in enumerate(loss[:end])]
         (folder / f"seed_{seed}").mkdir(exist_ok=True)
         (folder / f"seed_{seed}" / "metrics.jsonl").write_text(
             "".join(map(_line, [*lines, {"step": steps, "split": "validation", "loss": 0.6, **validation}]))
@@ -54,7 +59,8 @@ def write_cell(
         logits = rng.normal(0, 1, wide) + (0 if bad else 1.5) * np.stack([1 - labels, labels], 1)[:, : wide[1]]
         np.savez(folder / f"seed_{seed}" / "predictions.npz", test_best=logits.astype(np.float32))
         rows.append({
-            "seed": seed, "fingerprint": mark, "steps": steps, "best_step": steps, "validation": validation,
+            "seed": seed, "fingerprint": mark, "steps": end, "best_step": end, "validation": validation,
+            "stopped": stopped, "total_steps": steps,
             "test_best": {metric: test, "loss": 0.6}, "test_last": {metric: test}, "majority": majority,
             "failed": bad or lost, "diverged": lost, "seconds": 90.0 + seed, "model": "a model", "task": config["task"],
             "layout": {"members": 1, "mesh": {"member": 1, "data": 1}}, "device": "1 x cpu",
@@ -226,6 +232,66 @@ def test_tasks_are_not_compared_with_each_other(tmp_path):
     names = {file.name for file in report.write(tmp_path, tmp_path / "out")}
     assert {"rte-scores.png", "stsb-scores.png", "cola-scores.png"} <= names
     assert "cola-loss.png" not in names
+
+
+STARTED = {"left": range(10, 20), "stop_seeds_at": 0.4, "keep_seeds": 0.5}
+
+
+def test_chosen_seeds_are_one_result_and_no_sample(tmp_path):
+    """Nothing that needs independent runs is said of them: no mean, no p-value, no figure."""
+    cells = {
+        "standard": {"seeds": range(16), "mean": 0.65},
+        "better": {"seeds": range(16), "mean": 0.72, "reinit_layers": 1},
+        "of twenty": {"seeds": range(20), "mean": 0.72, "learning_rate": 1e-4, **STARTED},
+    }  # fmt: skip
+    group = findings.analyse(reading.load(write_study(tmp_path, cells)))[0]
+    chosen = group.settings[2]
+    assert (chosen.summary, chosen.comparison, chosen.curve, chosen.agreement) == (None, None, None, None)
+    alone = findings.analyse(reading.load(write_study(tmp_path / "without", dict(list(cells.items())[:2]))))[0]
+    assert group.settings[1].comparison == alone.settings[1].comparison, "Holm's method counts only what is compared"
+    rows = [row for row in chosen.cell.rows if not row["stopped"]]
+    best = max(rows, key=lambda row: row["validation"]["accuracy"])
+    s = chosen.selection
+    assert (s.n_started, s.n_finished, s.step, s.cost) == (20, 10, 30, 15.0)
+    assert (s.validation, s.test) == (best["validation"]["accuracy"], best["test_best"]["accuracy"])
+    baseline = group.settings[0].cell
+    mean, sd = statistics.best_by_validation(baseline.validation(), baseline.runs().scores)
+    assert s.equal == (15, mean[14], sd[14])
+    report.write(tmp_path, tmp_path / "out")
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "**of twenty**: no verdict: of 20 seeds the 10 best on validation at step 30 were finished." in page
+    assert "The best of 15 runs of the baseline, by validation, has 0." in page
+    assert "1 better, 1 not compared" in page
+    assert "## The best of many started seeds" in page
+    assert "of twenty" not in (tmp_path / "out" / "rte-scores.svg").read_text()
+
+
+def test_a_baseline_of_chosen_seeds_is_compared_with_nothing(tmp_path):
+    cells = {"of twenty": {"seeds": range(20), **STARTED}, "other": {"reinit_layers": 1}}
+    said = verdicts(write_study(tmp_path / "both", cells))
+    assert said["of twenty"].startswith("the baseline, without a sample of runs: of 20 seeds the 10 best")
+    assert said["other"].startswith("no verdict: seeds of the baseline were stopped")
+    report.write(tmp_path / "both", tmp_path / "out")
+    del cells["other"]
+    cells["of twenty"]["seeds"] = range(12)
+    cells["of twenty"]["asked"] = range(20)
+    said = verdicts(write_study(tmp_path / "alone", cells))
+    assert said["of twenty"] == "no result yet: it is known when the last seed is finished."
+    report.write(tmp_path / "alone", tmp_path / "out2")
+    assert "(8 of 20)" in (tmp_path / "out2" / "report.md").read_text()
+
+
+def test_runs_stopped_by_patience_are_runs(tmp_path):
+    """Each is what training with patience gives, so all is said of them, and how many there are."""
+    cells = {"standard": {}, "patient": {"patient": range(4), "patience": 3, "mean": 0.72}}
+    group = findings.analyse(reading.load(write_study(tmp_path, cells)))[0]
+    assert group.settings[1].summary.n == 10
+    assert group.settings[1].comparison.verdict == "better"
+    assert (group.settings[1].curve.n, group.settings[1].curve.steps[-1]) == (10, 30)
+    report.write(tmp_path, tmp_path / "out")
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "Stopped by patience: 4 of patient runs." in page
+    assert "30–60" in page
 
 
 @pytest.mark.parametrize("started", [False, True])

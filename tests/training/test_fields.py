@@ -42,6 +42,9 @@ CASES: dict[str, Case] = {
     "epochs": Case(0.5),
     "max_steps": Case(4),
     "evaluations": Case(2),
+    "patience": Case(1, {"evaluations": 6}),
+    "stop_seeds_at": Case(0.3, {"evaluations": 6, "seeds": (0, 1, 2)}),
+    "keep_seeds": Case(0.2, {"evaluations": 6, "seeds": (0, 1, 2), "stop_seeds_at": 0.3}),
     "learning_rate": Case(2e-2),
     "schedule": Case("bert"),
     "warmup_ratio": Case(0.0),
@@ -244,3 +247,18 @@ def test_tensorboard(result, place, tmp_path):
     run = run_in(tmp_path / "w", place, tensorboard=True)
     assert len(list((tmp_path / "w" / "seed_0" / "tensorboard").iterdir())) == 1
     assert same(run, result())
+
+
+def test_a_run_that_was_begun_before_a_field_existed_is_still_the_same_run(tmp_path):
+    now = settings.read(tiny.config(tmp_path))
+    newer = [name for name, field in settings.FIELDS.items() if field.before is not None]
+    assert newer
+    assert not set(newer) & now.identity.keys()
+    with rundir.RunDirectory(tmp_path / "w", now):
+        pass
+    file = tmp_path / "w" / "config.json"
+    file.write_text(json.dumps({n: v for n, v in json.loads(file.read_text()).items() if n not in newer}))
+    with rundir.RunDirectory(tmp_path / "w", now):
+        pass
+    with pytest.raises(InputError, match="patience"):
+        rundir.RunDirectory(tmp_path / "w", settings.read(tiny.config(tmp_path, patience=3)))

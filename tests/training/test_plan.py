@@ -35,6 +35,8 @@ def test_the_announcement(prepare):
     assert "methods  mixout_rate=0.1" in lines
     assert "seeds    3, 4; config" in text
     assert "none beside Adam" in plan.announcement(prepare())
+    text = plan.announcement(prepare(seeds=(0, 1, 2, 3, 4), stop_seeds_at=0.2, evaluations=3, patience=2))
+    assert "stopping a run stops after 2 evaluations without a better score; at step 2 the 3 best of 5 seeds" in text
 
 
 def test_skipped_rows_are_said(prepare, tmp_path):
@@ -53,7 +55,7 @@ def test_skipped_rows_are_said(prepare, tmp_path):
 def row(seed, score, failed=False, diverged=False):
     scores = {"accuracy": score}
     return {"seed": seed, "best_step": 5, "validation": scores, "test_best": scores, "test_last": scores} | {
-        "majority": 0.5, "failed": failed, "diverged": diverged
+        "majority": 0.5, "failed": failed, "diverged": diverged, "steps": 10, "total_steps": 10, "stopped": ""
     }  # fmt: skip
 
 
@@ -64,6 +66,41 @@ def test_the_result_table():
     summary = {line.split()[0]: line.split()[1] for line in lines[3:7]}
     assert summary == {"mean": "0.6000", "sd": "0.1414", "min": "0.5000", "max": "0.7000"}
     assert lines[-1].startswith("1 of 2 runs failed")
+
+
+def test_what_ended_early_is_said():
+    """Patience gives whole runs; seeds that were kept because they were best have no mean."""
+    patient = {**row(1, 0.8), "stopped": "patience", "steps": 6}
+    lines = plan.result_table([row(0, 0.7), patient], "accuracy", "accuracy").splitlines()
+    assert lines[2].endswith("0.8000            stopped by patience at 6")
+    assert lines[3].split()[:2] == ["mean", "0.7500"]
+    left = {**row(2, 0.6), "stopped": "seeds", "steps": 4}
+    rows = [{**one, "started": 3} for one in (row(0, 0.7), patient, left)]
+    text = plan.result_table(rows, "accuracy", "accuracy")
+    assert "stopped by seeds at 4" in text
+    assert "mean" not in text
+    assert "2 of 3 seeds were finished" in text
+    assert "together they cost 2.0 full runs" in text
+    assert text.endswith("best of all on validation: seed 1, test accuracy 0.8000")
+
+
+def test_the_time_left_counts_what_steps_cost(monkeypatch):
+    """Ten cheap steps took ten seconds, so ten of 360 times the cost take an hour; skipped ones take none.
+
+    The first piece, which has the compiling in it, says nothing of the speed.
+    """
+    log, clock = io.StringIO(), [0.0]
+    monkeypatch.setattr("stablefit.training.progress.time.monotonic", lambda: clock[0])
+    progress = Progress(31, stream=log, work=11 + 20 * 360)
+    for clock[0], steps in ((5.0, 1), (15.0, 10)):
+        assert progress.left() == ""
+        progress.advance(steps, "", 0.5)
+    assert progress.left() == "2:00:00"
+    progress.weight = 360
+    progress.skip(10)
+    assert progress.left() == "1:00:00"
+    progress.line("half")
+    assert log.getvalue() == "half  [21/31 steps, 1:00:00 left]\n"
 
 
 def test_one_seed_has_no_spread():
@@ -82,7 +119,8 @@ def test_lines_in_a_log_a_bar_on_a_terminal_nothing_if_quiet():
     for stream, quiet in ((log, False), (terminal, False), (silent, True)):
         with Progress(20, quiet=quiet, stream=stream) as progress:
             progress.skip(10)
-            progress.advance(5, "seed 0 step 15/20", 0.25, "best accuracy 0.7")
+            progress.advance(1, "seed 0 step 11/20", 0.25)
+            progress.advance(4, "seed 0 step 15/20", 0.25, "best accuracy 0.7")
             progress.line("seed 0  step 15/20  validation accuracy 0.7000")
     assert log.getvalue().startswith("seed 0  step 15/20  validation accuracy 0.7000  [15/20 steps, 0:0")
     assert log.getvalue().count("\n") == 1
