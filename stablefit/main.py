@@ -52,7 +52,7 @@ def _run(argv: Sequence[str]) -> int:
     try:
         with rundir.RunDirectory(workdir, config) as directory:
             rundir.write_whole(workdir / "parameters.txt", plan.parameter_table(job))
-            total = job.total_steps * len(directory.unfinished(config.seeds))
+            total = job.steps_of(directory.unfinished(config.seeds))
             with progress.Progress(total, quiet=flags.quiet) as display:
                 rows = loop.run(job, directory, display)
     except loop.Interrupted as stop:

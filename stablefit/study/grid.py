@@ -105,9 +105,7 @@ def run(jobs: Mapping[str, Job], workdir: Path, quiet: bool = False) -> None:
             name: stack.enter_context(RunDirectory(workdir / "cells" / mark, jobs[name].settings))
             for name, mark in marks.items()
         }
-        steps = {
-            name: job.total_steps * len(folders[name].unfinished(job.settings.seeds)) for name, job in jobs.items()
-        }
+        steps = {name: job.steps_of(folders[name].unfinished(job.settings.seeds)) for name, job in jobs.items()}
         progress = stack.enter_context(Progress(sum(steps.values()), quiet=quiet))
         for name, job in jobs.items():
             if steps[name]:

@@ -77,14 +77,14 @@ def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str,
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
     todo = directory.unfinished(job.settings.seeds)
-    size = job.cohort_size(len(todo)) if todo else 1
-    groups = [todo[i : i + size] for i in range(0, len(todo), size)]
-    cohorts: dict[int, Cohort] = {}
+    cohorts: dict[tuple[int, int], Cohort] = {}
     with Signals() as signals:
-        for group in groups:
-            cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
-            for row in _CohortRun(job, cohort, group, directory, progress, signals).finish():
-                directory.finish(row)
+        for part, seeds in job.parts(todo):
+            size = part.cohort_size(len(seeds))
+            for group in (seeds[i : i + size] for i in range(0, len(seeds), size)):
+                cohort = cohorts.setdefault((len(group), part.total_steps), part.cohort(len(group)))
+                for row in _CohortRun(part, cohort, group, directory, progress, signals).finish():
+                    directory.finish(row)
     rows = directory.results()
     return [rows[seed] for seed in job.settings.seeds]
 
@@ -100,7 +100,7 @@ class _CohortRun:
         self.signals: Signals = signals
         self.streams = [job.settings.stream_seeds(seed) for seed in seeds]
         self.traced = cohort.traced()
-        self.tables = {name: cohort.put(Table(d.tokens, d.types, d.labels)) for name, d in job.data.items()}
+        self.tables = {name: cohort.put(Table(d.tokens, d.types, d.labels, d.further)) for name, d in job.data.items()}
         self.evaluations = {name: self._evaluation(job.data[name]) for name in ("validation", "test")}
         self.order = Order(
             [s.data for s in self.streams],
@@ -170,27 +170,30 @@ class _CohortRun:
         if overdue and self.step < self.job.total_steps:
             self._save()
 
-    def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], np.ndarray]:
+    def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], list[np.ndarray]]:
         batches, order = self.evaluations[split]
-        logits = np.asarray(self.cohort.predict(params, self.tables[split], batches))
-        logits = logits.reshape(len(self.members), -1, logits.shape[-1])[:, order]
-        labels = self.job.data[split].labels
-        return [metrics.compute(self.job.task.kind, one, labels) for one in logits], logits
+        outputs = np.asarray(self.cohort.predict(params, self.tables[split], batches))
+        outputs = outputs.reshape(len(self.members), -1, *outputs.shape[3:])[:, order]
+        heads = {name: tree for name, tree in params.items() if name != "encoder"}
+        data, score = self.job.data[split], self.job.objective.score
+        scores, predictions = zip(*(score(_member(heads, i), one, data) for i, one in enumerate(outputs)), strict=True)
+        return list(scores), list(predictions)
 
     def _rows(self) -> list[dict[str, Any]]:
-        last, last_logits = self._score(self.state.params, "test")
+        last, last_said = self._score(self.state.params, "test")
         same = all(member.best_step == self.step for member in self.members)
-        best, best_logits = (last, last_logits) if same else self._score(self.best, "test")
-        _, validation_logits = self._score(self.best, "validation")
+        best, best_said = (last, last_said) if same else self._score(self.best, "test")
+        _, validation_said = self._score(self.best, "validation")
         rows = []
         for i, member in enumerate(self.members):
             folder = self.directory.seed(member.seed)
             predictions = {
-                "validation": validation_logits[i],
-                "validation_labels": self.job.data["validation"].labels,
-                "test_best": best_logits[i],
-                "test_last": last_logits[i],
-                "test_labels": self.job.data["test"].labels,
+                "labels": np.array(self.job.objective.labels, np.str_),
+                "validation": validation_said[i],
+                "validation_labels": self.job.data["validation"].targets,
+                "test_best": best_said[i],
+                "test_last": last_said[i],
+                "test_labels": self.job.data["test"].targets,
             }
             save_predictions(folder, predictions)
             if self.job.values["keep"] != "none":
@@ -202,7 +205,7 @@ class _CohortRun:
 
     def _row(self, member: Member, best: dict[str, float], last: dict[str, float]) -> dict[str, Any]:
         name = self.job.task.report_metric
-        majority = metrics.majority_score(name, self.job.data["test"].labels)
+        majority = self.job.objective.majority(self.job.data["test"])
         return {
             "seed": member.seed,
             "fingerprint": self.job.settings.fingerprint,

@@ -29,8 +29,10 @@ def announcement(job: Job) -> str:
     every = job.evaluation_steps[0]
     lines = [
         ("model", f"{job.source}: {size.num_hidden_layers} blocks x {size.hidden_size}, {count:,} parameters"),
-        ("task", f"{task.name}: {_kind(job)}, best by {task.selection_metric}, reported in {task.report_metric}"),
+        ("task", f"{task.name}: {job.objective}, best by {task.selection_metric}, reported in {task.report_metric}"),
         ("data", ", ".join(f"{job.n(name)} {name}" for name in job.data) + f"; {width} pieces long"),
+        *job.objective.notes(job.data),
+        *([("start", job.start.said)] if job.start else []),
         *([("cut", f"{cut} examples to max_length={spec.max_length}")] if cut else []),
         *([("skipped", f"{job.n_skipped} broken rows of the files are left out")] if job.n_skipped else []),
         ("steps", f"{job.total_steps} of {spec.batch_size} examples, {warmup} warm-up, evaluated every {every}"),
@@ -39,10 +41,6 @@ def announcement(job: Job) -> str:
         ("device", f"{job.provenance['device']}, mesh member={mesh['member']} data={mesh['data']}"),
     ]
     return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + aligned(_groups(parameter_rows(job)))
-
-
-def _kind(job: Job) -> str:
-    return f"{job.task.n_classes} classes" if job.task.n_classes else "regression"
 
 
 def methods_on(job: Job) -> list[str]:
@@ -74,7 +72,7 @@ def parameter_rows(job: Job) -> list[tuple[str, ...]]:
         [a * b for a, b in zip(jax.tree.leaves(by_layer), jax.tree.leaves(by_path), strict=True)],
         jax.tree.leaves(methods.decay_mask(shapes)),
         jax.tree.leaves(reinit_mask(spec, shapes)),
-        jax.tree.leaves(map_named(lambda name, _: name.startswith("head/") and "head" not in job.pretrained, shapes)),
+        jax.tree.leaves(map_named(lambda name, _: name.split("/")[0] not in job.pretrained, shapes)),
     )
     return [
         (

@@ -46,6 +46,10 @@ FIELDS: dict[str, Field] = {
     "data_dir": _text,
     "max_length": Field(int, "an integer >= 8", lambda value: value >= 8),
     "train_examples": _count_or_zero,
+    "folds": Field(int, "0 for none, or an integer from 2 to 100", lambda value: value == 0 or 2 <= value <= 100),
+    "tag_scheme": _one_of("iob2", "iob1", "iobes"),
+    "pieces": _one_of("word", "text"),
+    "crf": _flag,
     "init_from": _text,
     "batch_size": _count,
     "eval_batch_size": _count,
@@ -108,6 +112,10 @@ class Spec:
     data_dir: str
     max_length: int
     train_examples: int
+    folds: int
+    tag_scheme: Literal["iob2", "iob1", "iobes"]
+    pieces: Literal["word", "text"]
+    crf: bool
     init_from: str
     batch_size: int
     eval_batch_size: int

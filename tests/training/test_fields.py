@@ -5,6 +5,7 @@ eight parameters in its place; everything else is as in any run.
 """
 
 import dataclasses
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from stablefit.errors import InputError
+from stablefit.models import heads
 from stablefit.training import checkpoints, job, loop, progress, rundir, settings
 from tests import tiny
 
@@ -139,6 +141,8 @@ def result(place, tmp_path_factory):
 
 class SmallNetwork:
     """One block without attention, called as the real network: the mean of an example's tokens, block, pooler, head."""
+
+    losses = staticmethod(functools.partial(heads.SequenceClassifier.losses, None))
 
     @staticmethod
     def apply(variables, tokens_RxT, types_RxT, segments_RxT, positions_RxT, rows_E, columns_E, **_):
