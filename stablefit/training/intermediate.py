@@ -47,12 +47,14 @@ def load(folder: Path, pretrained: Tree, config: EncoderConfig, objective: Objec
     params = {"encoder": theirs if pooler is None else {**theirs, "pooler": pooler}}
     labels = _labels(folder)
     fresh = jax.eval_shape(functools.partial(objective.start, config=config), jax.random.key(0), pretrained=pretrained)
-    if labels == objective.labels:
-        shapes = {name: jax.tree.map(np.shape, tree) for name, tree in fresh.items() if name != "encoder"}
-        params |= {name: saved[name] for name, shape in shapes.items() if jax.tree.map(np.shape, saved[name]) == shape}
-    new = [name for name in fresh if name not in params]
-    why = "" if not new else ": it has no record of its labels" if labels is None else ": its labels are others"
-    said = f"{' and '.join(params)} of {folder}" + (f"; {' and '.join(new)} new{why}" if new else "")
+    heads = [name for name in ("head", "crf") if name in fresh]
+    for name in heads if labels == objective.labels else ():
+        if jax.tree.map(np.shape, saved.get(name)) == jax.tree.map(np.shape, fresh[name]):
+            params[name] = saved[name]
+    new = [name for name in heads if name not in params]
+    why = "it has none of this shape" if labels == objective.labels else "its labels are others"
+    why = "it left no record of its labels" if labels is None else why
+    said = f"{', '.join(params)} of {folder}" + (f"; {', '.join(new)} new: {why}" if new else "")
     return params, Start({"folder": str(folder), "kept": list(params), **_identity(folder)}, said)
 
 
