@@ -2,8 +2,8 @@
 
 python -m stablefit.main --config=configs/ccks.py --config.data_dir=DIR
 
-There is no gold test set: seed s is tested on fold s mod 5, and a tenth of the other documents chooses the best step. More
-seeds, $(seq -s, 0 14), go through the folds again. experiments/ccks.py compares settings.
+There is no gold test set: seed s is tested on fold s mod 5, and a tenth of the other documents chooses the best step.
+More seeds, $(seq -s, 0 14), go through the folds again. experiments/ccks.py compares settings.
 
 144 steps of 16 examples a seed.
 Paper: not in it; the best published single model (NEZHA, LSTM, CRF) has entity F1 .594 over five folds.

@@ -1,6 +1,6 @@
 """Do bias correction, re-initialisation, the CRF's rate and an intermediate task matter for a tagger on 400 documents?
 
-    python -m stablefit.main --config=configs/msra.py --config.data_dir=DIR --config.model=MODEL --config.learning_rate=2e-4
+    python -m stablefit.main --config=configs/msra.py --config.data_dir=DIR --config.model=MODEL
     python -m stablefit.grid --sweep=experiments/ccks.py --config.data_dir=DIR --config.model=MODEL
 
 The verification of the article that this project began with: BERT and a CRF on CCKS 2020, with a small encoder of 12

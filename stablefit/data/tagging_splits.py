@@ -72,11 +72,11 @@ def choose(
     train = np.arange(n)
     if folds:
         train, chosen["test"] = k_fold(n, folds, FOLDS_SEED)[fold]
-    elif validation_tail:
+    if len(train) < 2 + (0 if folds else validation_tail):
+        raise InputError(f"{n} documents are too few for training and validation; there must be more")
+    if validation_tail and not folds:
         train, chosen["validation"] = train[:-validation_tail], train[-validation_tail:]
-    if not has_dev and "validation" not in chosen:
-        if len(train) < 2:
-            raise InputError(f"{n} documents are too few: there must be two at least for training and validation")
+    elif not has_dev:
         kept, validation = k_fold(len(train), min(VALIDATION_SHARE, len(train)), FOLDS_SEED)[0]
         train, chosen["validation"] = train[kept], train[validation]
     if train_examples:

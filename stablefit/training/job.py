@@ -70,7 +70,8 @@ class Job:
             return [(self, list(seeds))]
         held_out = {seed: seed % folds for seed in seeds}
         return [
-            (self.of_fold(fold), [seed for seed in seeds if held_out[seed] == fold]) for fold in set(held_out.values())
+            (self.of_fold(fold), [seed for seed in seeds if held_out[seed] == fold])
+            for fold in sorted(set(held_out.values()))
         ]
 
     def of_fold(self, fold: int) -> "Job":

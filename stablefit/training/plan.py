@@ -25,7 +25,8 @@ def announcement(job: Job) -> str:
     width = job.data["train"].tokens.shape[1]
     cut = ", ".join(f"{part.n_truncated} {name}" for name, part in job.data.items() if part.n_truncated)
     warmup = batches.warmup_steps(job.total_steps, job.hypers.warmup_ratio)
-    mesh = make_mesh(job.cohort_size(len(job.settings.seeds)), spec.batch_size).shape
+    most = max(len(seeds) for _, seeds in job.parts(job.settings.seeds))
+    mesh = make_mesh(job.cohort_size(most), spec.batch_size).shape
     every = job.evaluation_steps[0]
     lines = [
         ("model", f"{job.source}: {size.num_hidden_layers} blocks x {size.hidden_size}, {count:,} parameters"),
