@@ -17,8 +17,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.task = "rte"  # a name of stablefit/data/tasks.py; reviews is embedded and needs no data_dir
     config.data_dir = ""  # the folder of the task's files, or one that holds it
     config.max_length = 128  # pieces; longer inputs are cut, shorter ones cost only what they need
-    config.train_examples = 0  # class-balanced subset of this size (the paper's 1k sets: 1000); 0: all
-    config.init_from = ""  # intermediate task: the run directory of a finished seed, its encoder is the start
+    config.train_examples = 0  # class-balanced subset of this size (the paper's 1k sets: 1000; of tagging: any); 0: all
+    config.init_from = ""  # folder of a finished seed: its encoder is the start, and for the same labels its head
 
     # Tagging tasks only.
     config.folds = 0  # cross-validation: seed s is tested on fold s mod folds; 0: the test file

@@ -4,8 +4,8 @@
     python -m stablefit.grid --sweep=experiments/ccks.py --config.data_dir=DIR --config.model=MODEL
 
 The verification of the article that this project began with: BERT and a CRF on CCKS 2020, with a small encoder of 12
-blocks. Seed s is tested on fold s mod 5, so runs of two settings are paired by fold and seed. The learning rate is the
-one that experiments/ccks_tuning.py found best on validation.
+blocks. Seed s is tested on fold s mod 5, so runs of two settings are paired by fold and seed. What the settings have in
+common is chosen on validation, with experiments/ccks_tuning.py.
 """
 
 SHARED = {"config": "configs/ccks.py", "learning_rate": 2e-4, "evaluations": 4, "keep": "none"}

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -147,11 +146,6 @@ def encode_tags(
         windows=[row.window for row in rows],
         documents=documents,
     )
-
-
-def count_entities(documents: TaggedExamples) -> Counter[str]:
-    """How many entities of each type there are."""
-    return Counter(span.type for spans in documents.entities for span in spans)
 
 
 class _Cut(NamedTuple):
