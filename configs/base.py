@@ -14,11 +14,17 @@ def get_config(arg: str = "") -> ConfigDict:
 
     # What is trained, and on what.
     config.model = "bert-large-uncased"  # a directory, a hub id, or package:NAME of an installed package
-    config.task = "rte"  # rte mrpc cola stsb sst2 qnli qqp mnli, or reviews (embedded: needs no data_dir)
+    config.task = "rte"  # a name of stablefit/data/tasks.py; reviews is embedded and needs no data_dir
     config.data_dir = ""  # the folder of the task's files, or one that holds it
     config.max_length = 128  # pieces; longer inputs are cut, shorter ones cost only what they need
-    config.train_examples = 0  # class-balanced subset of this size (the paper's 1k sets: 1000); 0: all
-    config.init_from = ""  # intermediate task: the run directory of a finished seed, its encoder is the start
+    config.train_examples = 0  # class-balanced subset of this size (the paper's 1k sets: 1000; of tagging: any); 0: all
+    config.init_from = ""  # folder of a finished seed: its encoder is the start, and for the same labels its head
+
+    # Tagging tasks only.
+    config.folds = 0  # cross-validation: seed s is tested on fold s mod folds; 0: the test file
+    config.tag_scheme = "iob2"  # what the tags of column files are: iob2, iob1 or iobes
+    config.pieces = "word"  # word: each word, or character, is cut into pieces on its own; text: the text as it stands
+    config.crf = True  # a linear-chain CRF on the emissions; False: a softmax at each word
 
     # How long.
     config.batch_size = 32

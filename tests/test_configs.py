@@ -25,6 +25,8 @@ FOUR_TASKS = ("rte", "mrpc", "stsb", "cola")
 CELLS = ("bertadam", "intermediate", "llrd", "longer", "mixout", "pretrained_decay", "weight_decay")
 # Training examples of GLUE; of MNLI without the 999 that are validation.
 OFFICIAL_COUNTS = {"rte": 2490, "mrpc": 3668, "stsb": 5749, "cola": 8551, "mnli": 392702 - 999}
+# Of CCKS four fifths without a tenth; of MSRA the windows of 256 pieces over 42,000 sentences.
+OFFICIAL_COUNTS |= {"ccks": 288, "msra": 42130}
 
 
 def by_name(path: Path) -> str:
@@ -235,6 +237,10 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "more layers than there are": ("--config.reinit_layers=3", ("3 layers", "from 0 to 2")),
     "no such block": ("--config.reinit_blocks=7,", ("block 7", "from 0 to 1")),
     "unknown task": ("--config.task=rtee", ("task", "'rtee'", "rte, mrpc")),
+    "one fold": ("--config.folds=1", ("folds is 1", "from 2 to 100")),
+    "folds of a task of sentences": ("--config.folds=5", ("folds is 5", "rte is no tagging task")),
+    "no CRF of a task of sentences": ("--config.crf=False", ("crf is False", "rte is no tagging task")),
+    "no such task to tag": ("--config.task=tagging", ("train.jsonl", "train.bio", "tagging")),
     "no data_dir": ("--config.data_dir=", ("data_dir", "not set", "RTE")),
     "missing data folder": ("--config.data_dir=PLACE/none", ("data_dir", "none", "not a folder")),
     "folder without data": ("--config.data_dir=PLACE/empty", ("data_dir", "empty", "train.tsv")),

@@ -73,3 +73,26 @@ def config(root: Path, **changes: Any) -> ConfigDict:
     )
     values.update(changes)
     return values
+
+
+TYPES = ("LOC", "PER")
+
+
+def write_tagging(directory: Path, train: int = 24, test: int = 8) -> Path:
+    """A folder of a tagging task: w0, w1, w2 begin a LOC, w3, w4, w5 a PER, and w6 to w11 go on with either."""
+    rng = np.random.default_rng(2)
+    directory.mkdir(parents=True)
+    for name, n in (("train", train), ("test", test)):
+        lines: list[str] = []
+        for _ in range(n):
+            inside = ""
+            for number in rng.integers(0, 20, rng.integers(3, 12)):
+                tag = "O" if number > 11 or (number > 5 and not inside) else "I-" + inside
+                if number < 6:
+                    inside = TYPES[number // 3]
+                    tag = "B-" + inside
+                inside = inside if tag != "O" else ""
+                lines.append(f"w{number}\t{tag}")
+            lines.append("")
+        (directory / f"{name}.bio").write_text("\n".join(lines) + "\n")
+    return directory

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,16 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def further(self) -> tuple[np.ndarray, ...]:
+        """What the network is given of each example beside its tokens: arrays of N rows."""
+        return ()
+
+    @property
+    def targets(self) -> np.ndarray:
+        """What predictions are compared with."""
+        return self.labels
 
 
 def load_tokenizer(directory: str | Path, vocab_size: int | None = None) -> Tokenizer:
@@ -107,11 +118,11 @@ def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded
         n_truncated += sum(bool(encoding.overflowing) for encoding in batch.encodings)
 
     lengths = np.array([len(row) for row in ids], np.int32)
-    width = min(max_length, -(-int(lengths.max()) // _ROUND_TO) * _ROUND_TO)
+    width = table_width(lengths, max_length)
     segments = (np.arange(width)[None, :] < lengths[:, None]).astype(np.int32)
     return Encoded(
-        tokens=_padded(ids, width, tokenizer.pad_token_id),
-        types=_padded(types, width, 0),
+        tokens=padded(ids, width, tokenizer.pad_token_id),
+        types=padded(types, width, 0),
         segments=segments,
         labels=examples.labels,
         lengths=lengths,
@@ -119,7 +130,13 @@ def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded
     )
 
 
-def _padded(rows: list[np.ndarray], width: int, fill: int) -> np.ndarray:
+def table_width(lengths: np.ndarray, max_length: int) -> int:
+    """The width of a token table: the longest example, rounded up."""
+    return min(max_length, -(-int(lengths.max()) // _ROUND_TO) * _ROUND_TO)
+
+
+def padded(rows: Sequence[np.ndarray], width: int, fill: int) -> np.ndarray:
+    """Rows of at most `width` integers as one int32 array, filled up with `fill`."""
     out = np.full((len(rows), width), fill, np.int32)
     for i, row in enumerate(rows):
         out[i, : len(row)] = row

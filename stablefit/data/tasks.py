@@ -24,6 +24,7 @@ class Files:
 
     train: tuple[str, ...] = ("train.tsv", "train_subsample.tsv", "train.csv")
     dev: tuple[str, ...] = ("dev.tsv", "train_heldout.tsv", "dev.csv")
+    test: tuple[str, ...] = ()  # looked for by tagging tasks; the others make their test set of `dev`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Task:
 
     Args:
         name: what configs call it.
-        kind: classification over `labels`, or regression to one number.
-        labels: label strings as the files write them; a label's position is its id. Empty for regression.
+        kind: classification over `labels`, regression to one number, or tagging: finding entities of several types.
+        labels: label strings as the files write them; a label's position is its id. Empty for regression, and for
+            tagging, whose types are those of the training file.
         columns: where a row holds texts and label; None for a task that is not read from a folder.
         folder: the task's folder inside a data root; empty for a task that is not read from a folder.
         selection_metric: what the best evaluation on validation is chosen by.
@@ -41,10 +43,12 @@ class Task:
         small: the dev set is halved into validation and test (the paper's four small sets).
         score_range: smallest and largest score of a regression task.
         skips_broken_rows: rows of the wrong width or without text are left out and counted; else they are errors.
+        unit: what a tagging task gives a tag to.
+        validation_tail: so many last examples of a tagging task's training file are its validation set by custom.
     """
 
     name: str
-    kind: Literal["classification", "regression"]
+    kind: Literal["classification", "regression", "tagging"]
     labels: tuple[str, ...]
     columns: Columns | None
     folder: str
@@ -54,16 +58,28 @@ class Task:
     files: Files = Files()
     score_range: tuple[float, float] | None = None
     skips_broken_rows: bool = False
+    unit: Literal["character", "word"] = "word"
+    validation_tail: int = 0
 
     @property
     def n_outputs(self) -> int:
-        """How many numbers the head gives for an example: one a class, or one score."""
+        """How many numbers the head gives for an example: one a class, or one score; of tagging only its job knows."""
         return len(self.labels) or 1
 
     @property
     def n_classes(self) -> int:
-        """How many classes there are; 0 for regression."""
+        """How many classes there are; 0 for regression and tagging."""
         return len(self.labels)
+
+
+def _tagging(
+    name: str, folder: str, unit: Literal["character", "word"], files: Files | None = None, tail: int = 0
+) -> Task:
+    endings = ("jsonl", "bio", "conll", "txt")
+    parts = (("train",), ("validation", "dev"), ("test",))
+    own = Files(*(tuple(f"{part}.{ending}" for part in names for ending in endings) for names in parts))
+    metric = "entity_f1_strict"
+    return Task(name, "tagging", (), None, folder, metric, metric, files=files or own, unit=unit, validation_tail=tail)
 
 
 _SENTENCES = Columns(text_a=("sentence1",), text_b=("sentence2",), label=("label",))
@@ -132,6 +148,11 @@ TASKS: dict[str, Task] = {
             files=Files(dev=("dev_matched.tsv", "dev.tsv", "train_heldout.tsv", "dev.csv")),
         ),
         Task("reviews", "classification", ("rotten", "fresh"), None, "", "accuracy", "accuracy"),
+        # The tags of train.bio are those of train.jsonl with short names; there is no gold test set.
+        _tagging("ccks", "CCKS2020_military", "character", Files(("train.bio", "train.jsonl"), (), ())),
+        _tagging("msra", "MSRA_NER", "character", Files(("msra_train_bio.txt",), (), ("msra_test_bio.txt",)), 3000),
+        _tagging("tagging", "", "word"),
+        _tagging("tagging_characters", "", "character"),
     )
 }
 
@@ -167,15 +188,23 @@ def task_folder(task: Task, data_dir: str | Path) -> Path:
     )
 
 
-def task_file(task: Task, data_dir: str | Path, part: Literal["train", "dev"]) -> Path:
+Part = Literal["train", "dev", "test"]
+
+
+def task_file(task: Task, data_dir: str | Path, part: Part) -> Path:
     """The file of one part of the task.
 
     Raises:
         InputError: no file has one of the names looked for.
     """
+    file = find_file(task, data_dir, part)
+    if file is None:
+        looked = ", ".join(getattr(task.files, part))
+        raise InputError(f"{task_folder(task, data_dir)}: no {part} file of task {task.name}; looked for {looked}")
+    return file
+
+
+def find_file(task: Task, data_dir: str | Path, part: Part) -> Path | None:
+    """The file of one part of the task; None if there is none."""
     folder = task_folder(task, data_dir)
-    candidates = getattr(task.files, part)
-    for name in candidates:
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(f"{folder}: no {part} file of task {task.name}; looked for {', '.join(candidates)}")
+    return next((folder / name for name in getattr(task.files, part) if (folder / name).is_file()), None)

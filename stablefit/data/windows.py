@@ -88,30 +88,6 @@ def first_pieces(word_ids: Sequence[int | None], n_words: int) -> np.ndarray:
     return places
 
 
-def padded_places(places: Sequence[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of places in one fixed shape, to gather hidden states by, and where they mean something.
-
-    Args:
-        places: N rows of at most `width` places; -1 for none.
-        width: W.
-
-    Returns:
-        places int32 [N, W], 0 where there is none, and a mask, bool [N, W].
-
-    Raises:
-        InputError: a row is longer than `width`.
-
-    >>> [x.tolist() for x in padded_places([np.array([1, -1, 2]), np.array([1])], 4)]
-    [[[1, 0, 2, 0], [1, 0, 0, 0]], [[True, False, True, False], [True, False, False, False]]]
-    """
-    out = np.full((len(places), width), -1, np.int32)
-    for i, row in enumerate(places):
-        if len(row) > width:
-            raise InputError(f"row {i} has {len(row)} words, and there is room for {width}; split it into windows")
-        out[i, : len(row)] = row
-    return np.maximum(out, 0), out >= 0
-
-
 def _first_within(ends: np.ndarray, end: int, room: int) -> int:
     """The first word from which to the word before `end` there are at most `room` pieces."""
     return int(np.searchsorted(ends, ends[end] - room, side="left"))

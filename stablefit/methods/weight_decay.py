@@ -14,7 +14,7 @@ _NOT_DECAYED = ("bias", "scale")
 
 
 def decay_mask(params: Any) -> Any:
-    """Which leaves decay: all but those called `bias` or `scale`. Embeddings do.
+    """Which leaves decay: all but those called `bias` or `scale`, and those of a `crf`. Embeddings do.
 
     Args:
         params: any pytree of named leaves.
@@ -25,9 +25,15 @@ def decay_mask(params: Any) -> Any:
     >>> decay_mask({"LayerNorm": {"bias": 0, "scale": 0}, "kernel": 0})
     {'LayerNorm': {'bias': False, 'scale': False}, 'kernel': True}
 
-    The released code of BERT excludes names that contain `LayerNorm` or `bias`: the same leaves, in Flax's names.
+    The released code of BERT excludes names that contain `LayerNorm` or `bias`: the same leaves, in Flax's names. The
+    scores of a CRF are added to logits as biases are, and have no pre-trained values to be pulled to.
     """
-    return map_named(lambda name, _: name.rsplit("/", 1)[-1] not in _NOT_DECAYED, params)
+
+    def decays(name: str, _: Any) -> bool:
+        *parents, last = name.split("/")
+        return last not in _NOT_DECAYED and "crf" not in parents
+
+    return map_named(decays, params)
 
 
 def add_weight_decay(

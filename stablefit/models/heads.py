@@ -1,13 +1,15 @@
-"""Heads on the encoder, and how new layers start."""
+"""Heads on the encoder: outputs, the loss of each example, and how new layers start."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
+from stablefit.models import crf
 from stablefit.models.dropout import Dropout
 from stablefit.models.encoder import Dense, Encoder, EncoderConfig
 from stablefit.models.matmul import DType
-from stablefit.paths import Key, key_for
+from stablefit.paths import Key, Tree, key_for
 
 
 class SequenceClassifier(nn.Module):
@@ -53,6 +55,87 @@ class SequenceClassifier(nn.Module):
         cls_ExD = hidden_BxTxD[:, 0] if cls_rows_E is None else hidden_BxTxD[cls_rows_E, cls_columns_E]
         pooled_ExD = self.pooled_dropout(self.encoder.pool(cls_ExD), deterministic=deterministic)
         return self.head(pooled_ExD)
+
+    @nn.nowrap
+    def losses(self, params: Tree, logits_ExC: jax.Array, labels_E: jax.Array) -> jax.Array:
+        """Cross-entropy of integer labels; squared error of a single output for real labels. Shape (E,)."""
+        if jnp.issubdtype(labels_E.dtype, jnp.integer):
+            return optax.softmax_cross_entropy_with_integer_labels(logits_ExC, labels_E)
+        return jnp.square(logits_ExC[:, 0] - labels_E)
+
+
+class TokenClassifier(nn.Module):
+    """`head(dropout(hidden))` where each word is read: the emissions of its tags. It has no pooler.
+
+    Args:
+        config: the encoder's sizes.
+        num_outputs: how many tags.
+        dropout: rate of all dropout, on the hidden states in front of the head too; static.
+        dtype: what the inputs of matrix products are rounded to; a CRF is float32.
+        shared: several words may be read at one piece. The head then has as many outputs again, for the words that are
+            not the first of their piece: else the characters of a piece would all have the same emissions.
+    """
+
+    config: EncoderConfig
+    num_outputs: int
+    dropout: float = 0.0
+    dtype: DType = jnp.float32
+    shared: bool = False
+
+    def setup(self) -> None:
+        self.encoder = Encoder(self.config, self.dropout, self.dtype, with_pooler=False)
+        self.hidden_dropout = Dropout(self.dropout)
+        self.head = Dense(self.num_outputs * (2 if self.shared else 1), self.config.initializer_range, self.dtype)
+
+    def __call__(
+        self,
+        tokens_BxT: jax.Array,
+        types_BxT: jax.Array,
+        segments_BxT: jax.Array,
+        positions_BxT: jax.Array,
+        first_rows_E: jax.Array,
+        first_columns_E: jax.Array,
+        words_ExW: jax.Array,
+        *,
+        deterministic: bool,
+    ) -> jax.Array:
+        """The emissions, float32, shape (E, W, num_outputs), of E examples packed into B rows.
+
+        Args:
+            tokens_BxT: and types, segments, positions: as `Encoder` takes them.
+            first_rows_E: the row of each example.
+            first_columns_E: the column of each example's first token.
+            words_ExW: where each word is read, counted from the example's first token; anything where there is no word.
+            deterministic: without dropout; otherwise `rngs={"dropout": key}` is needed.
+        """
+        hidden_BxTxD = self.encoder(tokens_BxT, types_BxT, segments_BxT, positions_BxT, deterministic=deterministic)
+        outputs_BxTxK = self.head(self.hidden_dropout(hidden_BxTxD, deterministic=deterministic))
+        outputs_ExWxK = outputs_BxTxK[first_rows_E[:, None], first_columns_E[:, None] + words_ExW]
+        if not self.shared:
+            return outputs_ExWxK
+        later_ExW = words_ExW == jnp.pad(words_ExW[:, :-1], ((0, 0), (1, 0)), constant_values=-1)
+        first_ExWxK, rest_ExWxK = jnp.split(outputs_ExWxK, 2, axis=-1)
+        return jnp.where(later_ExW[:, :, None], rest_ExWxK, first_ExWxK)
+
+    @nn.nowrap
+    def losses(self, params: Tree, emissions_ExWxK: jax.Array, labels_ExW: jax.Array) -> jax.Array:
+        """Minus the log-likelihood of each example's tags, summed over its words; shape (E,).
+
+        With `crf` among the parameters it is the CRF's, else that of a softmax at each word: a CRF with scores of 0.
+
+        Args:
+            params: those of the CRF are float32.
+            emissions_ExWxK: as `__call__` gives them.
+            labels_ExW: tags; below 0 where a word does not count.
+        """
+        counts_ExW = labels_ExW >= 0
+        if "crf" in params:
+            return -crf.log_likelihood(params["crf"], emissions_ExWxK, labels_ExW, counts_ExW)
+        losses_ExW = optax.softmax_cross_entropy_with_integer_labels(emissions_ExWxK, jnp.maximum(labels_ExW, 0))
+        return jnp.where(counts_ExW, losses_ExW, 0.0).sum(1)
+
+
+Head = SequenceClassifier | TokenClassifier
 
 
 def init_head(key: Key, hidden_size: int, num_outputs: int, std: float = 0.02) -> dict[str, jax.Array]:

@@ -32,8 +32,15 @@ class Vocabulary:
     table: np.ndarray
 
     def renumber(self, tokens: np.ndarray) -> np.ndarray:
-        """Token ids -> rows of the compact table; every id must be one that occurs."""
-        return np.searchsorted(self.pieces, tokens).astype(np.int32)
+        """Token ids -> rows of the compact table.
+
+        Raises:
+            ValueError: an id is not one that occurs.
+        """
+        rows = np.searchsorted(self.pieces, tokens).astype(np.int32)
+        if not np.array_equal(self.pieces[np.minimum(rows, len(self.pieces) - 1)], tokens):
+            raise ValueError("a token is not in the vocabulary that was taken from the data")
+        return rows
 
     def compact(self) -> np.ndarray:
         """The table to train, [K + 1, D]: the rows that occur and a row of ones."""

@@ -190,7 +190,7 @@ def _agreement(cell: Cell) -> Agreement | None:
     said_RxN = reading.predictions(cell)
     if said_RxN is None:
         return None
-    if not cell.task.n_classes:
+    if cell.task.kind == "regression":
         return Agreement(len(said_RxN), float(said_RxN.std(0, ddof=1).mean()), math.nan)
     return Agreement(len(said_RxN), instability.pairwise_disagreement(said_RxN), instability.fleiss_kappa(said_RxN))
 

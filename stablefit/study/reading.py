@@ -122,17 +122,18 @@ def losses(cell: Cell) -> Losses:
 
 
 def predictions(cell: Cell) -> np.ndarray | None:
-    """[R, N]: what the runs say of the test examples at their best steps, class ids or scores.
+    """[R, N]: what the runs say of the test examples at their best steps: class ids, scores, or tags of words.
 
     Returns:
-        None if fewer than two runs that did not diverge have stored them, or they are not of the same examples.
+        None if fewer than two runs that did not diverge have stored them, or they are not of the same examples. In
+        cross-validation the runs are those of the first run's fold.
     """
     said: list[np.ndarray] = []
     for row in cell.rows:
         file = cell.folder / f"seed_{row['seed']}" / "predictions.npz"
-        if file.is_file() and not row["diverged"]:
-            logits = _logits(file)
-            said.append(logits.argmax(-1) if cell.task.n_classes else logits.reshape(-1))
+        if file.is_file() and not row["diverged"] and row.get("fold") == cell.rows[0].get("fold"):
+            outputs = _logits(file)
+            said.append(outputs.argmax(-1) if cell.task.kind == "classification" else outputs.reshape(-1))
     if len(said) < 2 or len({one.shape for one in said}) > 1 or said[0].ndim != 1 or not len(said[0]):
         return None
     return np.stack(said)

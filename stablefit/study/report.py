@@ -166,7 +166,7 @@ def _iqm(s: statistics.Summary) -> str:
 
 
 def _scores_note(group: Group) -> str:
-    if group.task.n_classes and group.metric in ("accuracy", "f1"):
+    if group.metric in ("accuracy", "f1") or group.task.kind == "tagging":
         failed = f"not above {number(group.majority)}, what the majority class alone gives"
     else:
         failed = f"not above {number(group.majority)}, which is chance"
@@ -251,11 +251,12 @@ def _instability(group: Group) -> list[Block]:
     found = [(setting.name, setting.agreement) for setting in group.settings if setting.agreement]
     if not found:
         return []
-    if group.task.n_classes:
+    if group.task.kind != "regression":
         header = ("setting", "n", "disagreement", "Fleiss' kappa")
         rows = [(name, str(a.n), f"{100 * a.disagreement:.1f} %", number(a.kappa, 2)) for name, a in found]
+        what = "words" if group.task.kind == "tagging" else "examples"
         note = (
-            "Disagreement: the share of test examples on which two runs of a setting differ, over all pairs of runs. "
+            f"Disagreement: the share of test {what} on which two runs of a setting differ, over all pairs of runs. "
             "Kappa: agreement above chance, 1 is full. Runs of equal score may well disagree."
         )
     else:
@@ -263,6 +264,8 @@ def _instability(group: Group) -> list[Block]:
         rows = [(name, str(a.n), number(a.disagreement)) for name, a in found]
         note = "The SD over runs of the score that a test example gets, averaged over the examples."
     note += " Predictions of the best step on validation; diverged runs are left out."
+    if group.settings[0].cell.config.get("folds"):
+        note += " Of one fold of the cross-validation, the first."
     return [Heading(2, "Agreement of the runs"), Table(header, rows), Paragraph(note, "note")]
 
 

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding
@@ -18,6 +17,7 @@ from jax.sharding import PartitionSpec as P
 
 from stablefit import methods
 from stablefit.data.packing import Layout
+from stablefit.models.heads import Head
 from stablefit.paths import Key, Tree
 from stablefit.training import steps
 from stablefit.training.optimizer import make_optimizer
@@ -68,7 +68,7 @@ class Cohort:
 
     spec: Spec
     hypers: Hypers
-    model: nn.Module
+    model: Head
     make_params: Callable[[Key, Tree], Tree]
     total_steps: int
     mesh: Mesh
@@ -114,7 +114,7 @@ class Cohort:
 
     @functools.cached_property
     def predict(self) -> Callable[[Tree, Table, Layout], jax.Array]:
-        """`predict(params, table, batches)`: logits [M, S, E, C]; every member predicts the same examples."""
+        """`predict(params, table, batches)`: outputs [M, S, E, ...]; every member predicts the same examples."""
 
         def predict(params: Tree, table: Table, batches: Layout) -> jax.Array:
             return jax.lax.map(lambda batch: steps.predict(params, table, batch, self.model), batches)

@@ -66,8 +66,13 @@ class EntityScores:
     unrepresented: int = 0
 
     def as_row(self) -> dict[str, float]:
-        """The micro scores under names that say the mode: `entity_f1_strict`, and precision and recall likewise."""
-        return {f"entity_{name}_{self.mode}": getattr(self.micro, name) for name in ("f1", "precision", "recall")}
+        """Scores under names that say the mode: `entity_f1_strict` is the micro F1, `entity_f1_strict_LOC` a type's."""
+        named = {"": self.micro, **{f"_{type_}": counts for type_, counts in self.per_type.items()}}
+        return {
+            f"entity_{score}_{self.mode}{type_}": getattr(counts, score)
+            for type_, counts in named.items()
+            for score in ("f1", "precision", "recall")
+        }
 
     def __str__(self) -> str:
         lines = [_line(f"entity F1 ({self.mode})", self.micro)]

@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from stablefit import methods
 from stablefit.data import batches, encoding, splits, tasks
@@ -17,8 +16,9 @@ from stablefit.errors import InputError
 from stablefit.models import heads, hf, sources, vocabulary
 from stablefit.models.encoder import EncoderConfig
 from stablefit.paths import Key, Tree
-from stablefit.training import checkpoints, stopping
+from stablefit.training import intermediate, objectives, stopping
 from stablefit.training.cohort import Cohort, default_size, make_mesh
+from stablefit.training.objectives import Objective
 from stablefit.training.optimizer import make_optimizer, reinit_arguments, reinit_mask
 from stablefit.training.settings import Hypers, Settings, Spec
 
@@ -29,12 +29,15 @@ class Job:
 
     settings: Settings
     task: tasks.Task
+    objective: Objective
     source: str  # where the weights came from, as a person would want to know it
     encoder: EncoderConfig  # with as many word pieces as are trained
     pretrained: Tree  # {"encoder": ...}, and {"head": ...} if an intermediate task's head is kept
     words: vocabulary.Vocabulary | None  # the pieces that are trained; None: all
     data: Mapping[str, encoding.Encoded]  # "train", "validation", "test"
-    n_skipped: int  # broken rows of the files, which are left out
+    n_skipped: int = 0  # broken rows of the files, which are left out
+    start: intermediate.Start | None = None  # the intermediate task, if there was one
+    fold: int | None = None  # which part of the data `data` holds out, in cross-validation
 
     @property
     def spec(self) -> Spec:
@@ -76,20 +79,30 @@ class Job:
         blocks = 12 * self.encoder.num_hidden_layers * self.encoder.hidden_size**2
         return blocks * (training + evaluations / self.total_steps)
 
+    def parts(self, seeds: Sequence[int]) -> list[tuple["Job", list[int]]]:
+        """The seeds by the data that they train on, each with its job: one part, or in cross-validation one a fold."""
+        folds = self.spec.folds
+        if not folds:
+            return [(self, list(seeds))]
+        held_out = {seed: seed % folds for seed in seeds}
+        return [
+            (self.of_fold(fold), [seed for seed in seeds if held_out[seed] == fold])
+            for fold in sorted(set(held_out.values()))
+        ]
+
+    def of_fold(self, fold: int) -> "Job":
+        """The same job on the documents of one fold."""
+        assert isinstance(self.objective, objectives.Tagging)
+        return dataclasses.replace(self, data=_renumbered(self.objective.data(fold), self.words), fold=fold)
+
     @functools.cached_property
-    def model(self) -> heads.SequenceClassifier:
-        return heads.SequenceClassifier(
-            self.encoder, self.task.n_outputs, self.spec.dropout, jnp.dtype(self.spec.compute_dtype)
-        )
+    def model(self) -> heads.Head:
+        return self.objective.model(self.encoder, self.spec.dropout, jnp.dtype(self.spec.compute_dtype))
 
     def make_params(self, key: Key, pretrained: Tree) -> Tree:
         """The parameters that one member starts from: pre-trained, with a new head and what is re-initialised."""
-        std = self.encoder.initializer_range
-        encoder = dict(pretrained["encoder"])
-        if "pooler" not in encoder:
-            encoder["pooler"] = heads.init_pooler(key, self.encoder.hidden_size, std)
-        head = pretrained.get("head") or heads.init_head(key, self.encoder.hidden_size, self.task.n_outputs, std)
-        return methods.reinit(key, {"encoder": encoder, "head": head}, std=std, **reinit_arguments(self.spec))
+        params = self.objective.start(key, self.encoder, pretrained)
+        return methods.reinit(key, params, std=self.encoder.initializer_range, **reinit_arguments(self.spec))
 
     @functools.cached_property
     def shapes(self) -> Tree:
@@ -126,6 +139,8 @@ class Job:
         return {
             "model": self.source,
             "task": self.task.name,
+            **({} if self.fold is None else {"fold": self.fold}),
+            **({} if self.start is None else {"init_from": self.start.record}),
             "device": f"{jax.device_count()} x {device.device_kind}",
             "versions": {name: version(name) for name in ("stablefit", "jax", "flax", "optax")},
         }
@@ -140,21 +155,31 @@ def load(settings: Settings) -> Job:
     spec = settings.spec
     task = tasks.get_task(spec.task)
     # The cheap checks come first: a wrong folder should not cost the loading of a model.
-    n_skipped = _examples(task, spec.data_dir, spec.train_examples).n_skipped
+    n_skipped = 0
+    if task.kind == "tagging":
+        objectives.read_documents(task, spec.data_dir, spec.folds, spec.tag_scheme)
+    else:
+        n_skipped = _examples(task, spec.data_dir, spec.train_examples).n_skipped
     directory = sources.resolve(spec.model)
     config = hf.load_config(directory)
     if spec.max_length > config.max_position_embeddings:
         raise InputError(
             f"config field max_length is {spec.max_length}; {spec.model} has {config.max_position_embeddings} positions"
         )
-    encoded = _encoded(task, spec.data_dir, spec.train_examples, directory, config.vocab_size, spec.max_length)
+    if task.kind == "tagging":
+        objective = objectives.tags(task, spec, directory, config.vocab_size)
+        data = objective.data(0)
+    else:
+        objective = objectives.sequences(task, settings.values)
+        data = _encoded(task, spec.data_dir, spec.train_examples, directory, config.vocab_size, spec.max_length)
     weights, report = _weights(directory, config)
-    pretrained = {"encoder": weights}
-    source = spec.model + ("" if report.has_pooler else " (without a pooler: it starts anew)")
+    pretrained, start = {"encoder": weights}, None
+    pools = report.has_pooler or task.kind == "tagging"  # which has no use for a pooler
+    source = spec.model + ("" if pools else " (without a pooler: it starts anew)")
     if spec.init_from:
-        pretrained = _intermediate(Path(spec.init_from), pretrained, task.n_outputs)
+        pretrained, start = intermediate.load(Path(spec.init_from), pretrained, config, objective)
         source += f", trained further in {spec.init_from}"
-    job = Job(settings, task, source, config, pretrained, None, encoded, n_skipped)
+    job = Job(settings, task, objective, source, config, pretrained, None, data, n_skipped, start)
     if _rest_follows(job):
         job = _compacted(job)
     _ = job.comparison_step  # for its check
@@ -174,14 +199,23 @@ def _rest_follows(job: Job) -> bool:
 
 def _compacted(job: Job) -> Job:
     table = job.pretrained["encoder"]["embeddings"]["word_embeddings"]["embedding"]
-    words = vocabulary.occurring([part.tokens for part in job.data.values()], table)
+    folds = [job.of_fold(fold) for fold in range(job.spec.folds)]
+    words = vocabulary.occurring([part.tokens for one in folds or [job] for part in one.data.values()], table)
     return dataclasses.replace(
         job,
         encoder=dataclasses.replace(job.encoder, vocab_size=len(words.pieces) + 1),
         pretrained=vocabulary.with_table(job.pretrained, words.compact()),
         words=words,
-        data={n: dataclasses.replace(part, tokens=words.renumber(part.tokens)) for n, part in job.data.items()},
+        data=_renumbered(job.data, words),
     )
+
+
+def _renumbered(
+    data: Mapping[str, encoding.Encoded], words: vocabulary.Vocabulary | None
+) -> Mapping[str, encoding.Encoded]:
+    if words is None:
+        return data
+    return {name: dataclasses.replace(part, tokens=words.renumber(part.tokens)) for name, part in data.items()}
 
 
 # A study asks for the same texts, tokens and weights once a cell; nobody changes them.
@@ -205,17 +239,3 @@ def _encoded(
 @functools.lru_cache(maxsize=2)
 def _weights(directory: Path, config: EncoderConfig) -> tuple[Tree, hf.LoadReport]:
     return hf.load_encoder(directory, config)
-
-
-def _intermediate(folder: Path, pretrained: Tree, n_outputs: int) -> Tree:
-    """The weights of a finished run: its encoder, and its head if it has as many outputs; everything else starts fresh.
-
-    The optimizer starts anew, and what mixout and decay hold on to are these weights.
-    """
-    saved = checkpoints.load_params(folder / "best")
-    ours = jax.tree.map(np.shape, pretrained["encoder"])
-    theirs = jax.tree.map(np.shape, {name: saved["encoder"][name] for name in ours if name in saved["encoder"]})
-    if ours != theirs:
-        raise InputError(f"init_from {folder} was trained from another encoder; config field model must be that one")
-    kept = {"head": saved["head"]} if saved["head"]["bias"].shape == (n_outputs,) else {}
-    return {"encoder": saved["encoder"], **kept}

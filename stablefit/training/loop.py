@@ -79,24 +79,25 @@ def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str,
     Raises:
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
-    cohorts: dict[int, Cohort] = {}
+    cohorts: dict[tuple[int, int], Cohort] = {}
     shown: dict[int, int] = {}  # how many steps of a seed the display knows of
     progress.weight = job.step_work
 
-    def train(group: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
-        cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
-        running = _CohortRun(job, cohort, group, directory, progress, signals)
+    def train(part: Job, group: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
+        cohort = cohorts.setdefault((len(group), part.total_steps), part.cohort(len(group)))
+        running = _CohortRun(part, cohort, group, directory, progress, signals)
         progress.skip(sum(running.step - shown.get(seed, 0) for seed in group))
         do(running)
         shown.update(dict.fromkeys(group, running.step))
 
     def train_each(seeds: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
-        size = job.cohort_size(len(seeds)) if seeds else 1
-        for i in range(0, len(seeds), size):
-            train(seeds[i : i + size], do)  # the arrays of a cohort are gone when it returns, before the next has any
+        for part, own in job.parts(seeds) if seeds else ():
+            size = part.cohort_size(len(own))
+            for i in range(0, len(own), size):
+                train(part, own[i : i + size], do)  # a cohort's arrays are gone when it returns, before the next's
 
     def to_the_end(running: _CohortRun) -> None:
-        running.train(job.total_steps)
+        running.train(running.job.total_steps)
         running.finish()
 
     with Signals() as signals:
@@ -136,13 +137,13 @@ def planned_steps(job: Job, rows: Collection[Mapping[str, Any]]) -> int:
     Args:
         rows: those that there are.
     """
-    seeds, finished = set(job.settings.seeds), {row["seed"] for row in rows}
-    unfinished = len(seeds - finished)
+    finished = {row["seed"] for row in rows}
+    unfinished = [seed for seed in job.settings.seeds if seed not in finished]
     if not job.comparison_step:
-        return unfinished * job.total_steps
-    n, ended = len(seeds), sum(row["stopped"] == "seeds" for row in rows)
-    left = min(unfinished, n - stopping.n_kept(n, job.values["keep_seeds"]) - ended)
-    return left * job.comparison_step + (unfinished - left) * job.total_steps
+        return sum(part.total_steps * len(own) for part, own in job.parts(unfinished))
+    n, ended = len(job.settings.seeds), sum(row["stopped"] == "seeds" for row in rows)
+    left = min(len(unfinished), n - stopping.n_kept(n, job.values["keep_seeds"]) - ended)
+    return left * job.comparison_step + (len(unfinished) - left) * job.total_steps
 
 
 class _CohortRun:
@@ -156,7 +157,7 @@ class _CohortRun:
         self.signals: Signals = signals
         self.streams = [job.settings.stream_seeds(seed) for seed in seeds]
         self.traced = cohort.traced()
-        self.tables = {name: cohort.put(Table(d.tokens, d.types, d.labels)) for name, d in job.data.items()}
+        self.tables = {name: cohort.put(Table(d.tokens, d.types, d.labels, d.further)) for name, d in job.data.items()}
         self.evaluations = {name: self._evaluation(job.data[name]) for name in ("validation", "test")}
         self.order = Order(
             [s.data for s in self.streams],
@@ -168,7 +169,7 @@ class _CohortRun:
         )
         self.noise_keys = cohort.put(_keys([s.noise for s in self.streams], "noise"), "member")
         self.state, self.best, self.step, self.members = self._start(seeds)
-        self.best_logits: dict[int, np.ndarray] = {}  # of each member, on validation
+        self.best_said: dict[int, np.ndarray] = {}  # predictions of each member on validation
         # The last parameters of members that have stopped; what a save has of them are these.
         self.last = _copy(self.state.params) if job.values["patience"] and len(seeds) > 1 else None
         self.files = [MetricsFile(directory.seed(m.seed), self.step, m.evaluated) for m in self.members]
@@ -221,7 +222,7 @@ class _CohortRun:
             raise Interrupted(self.signals.received)
 
     def _evaluate(self) -> None:
-        scores, logits = self._score(self.state.params, "validation")
+        scores, said = self._score(self.state.params, "validation")
         name, total, patience = self.job.task.selection_metric, self.job.total_steps, self.job.values["patience"]
         going = np.array([not member.stopped for member in self.members])
         improved = going & [s[name] > m.best_score for s, m in zip(scores, self.members, strict=True)]
@@ -232,13 +233,13 @@ class _CohortRun:
             if improved[i]:
                 member.best_score, member.best_step, member.best_validation = score[name], self.step, score
                 member.waited = 0
-                self.best_logits[i] = logits[i]
+                self.best_said[i] = said[i]
             member.stopped = 0 < patience <= member.waited and self.step < total
             self._log(i, [{"step": self.step, "split": "validation", **score}])
-            said = "  best so far" if improved[i] else "  stopped by patience" if member.stopped else ""
+            note = "  best so far" if improved[i] else "  stopped by patience" if member.stopped else ""
             self.progress.line(
                 f"seed {member.seed}  step {self.step}/{total}  validation {name} {score[name]:.4f}"
-                f"  loss {score['loss']:.4f}{said}"
+                f"  loss {score['loss']:.4f}{note}"
             )
         if improved.any():
             self.best = self.cohort.keep_better(self.best, self.state.params, self.cohort.put(improved, "member"))
@@ -250,10 +251,12 @@ class _CohortRun:
 
     def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], list[np.ndarray]]:
         batches, order = self.evaluations[split]
-        logits = np.asarray(self.cohort.predict(params, self.tables[split], batches))
-        logits = logits.reshape(len(self.members), -1, logits.shape[-1])[:, order]
-        labels = self.job.data[split].labels
-        return [metrics.compute(self.job.task.kind, one, labels) for one in logits], list(logits)
+        outputs = np.asarray(self.cohort.predict(params, self.tables[split], batches))
+        outputs = outputs.reshape(len(self.members), -1, *outputs.shape[3:])[:, order]
+        heads = {name: tree for name, tree in params.items() if name != "encoder"}
+        data, score = self.job.data[split], self.job.objective.score
+        scores, predictions = zip(*(score(_member(heads, i), one, data) for i, one in enumerate(outputs)), strict=True)
+        return list(scores), list(predictions)
 
     def finish(self, stopped: str = "") -> None:
         """Scores the members on the test set and adds their rows.
@@ -262,19 +265,20 @@ class _CohortRun:
             stopped: what ended those that neither patience nor the last step did.
         """
         last_params = self.state.params if self.last is None else self.last
-        last, last_logits = self._score(last_params, "test")
+        last, last_said = self._score(last_params, "test")
         same = all(member.best_step == member.evaluated for member in self.members)
-        best, best_logits = (last, last_logits) if same else self._score(self.best, "test")
-        if len(self.best_logits) < len(self.members):  # they are not saved, and the best step was in another process
-            self.best_logits = dict(enumerate(self._score(self.best, "validation")[1]))
+        best, best_said = (last, last_said) if same else self._score(self.best, "test")
+        if len(self.best_said) < len(self.members):  # it is not saved, and the best step was in another process
+            self.best_said = dict(enumerate(self._score(self.best, "validation")[1]))
         for i, member in enumerate(self.members):
             folder = self.directory.seed(member.seed)
             predictions = {
-                "validation": self.best_logits[i],
-                "validation_labels": self.job.data["validation"].labels,
-                "test_best": best_logits[i],
-                "test_last": last_logits[i],
-                "test_labels": self.job.data["test"].labels,
+                "labels": np.array(self.job.objective.labels, np.str_),
+                "validation": self.best_said[i],
+                "validation_labels": self.job.data["validation"].targets,
+                "test_best": best_said[i],
+                "test_last": last_said[i],
+                "test_labels": self.job.data["test"].targets,
             }
             save_predictions(folder, predictions)
             if self.job.values["keep"] != "none":
@@ -285,7 +289,7 @@ class _CohortRun:
 
     def _row(self, member: Member, best: dict[str, float], last: dict[str, float], stopped: str) -> dict[str, Any]:
         name = self.job.task.report_metric
-        majority = metrics.majority_score(name, self.job.data["test"].labels)
+        majority = self.job.objective.majority(self.job.data["test"])
         return {
             "seed": member.seed,
             "fingerprint": self.job.settings.fingerprint,

@@ -27,15 +27,15 @@ def announcement(job: Job) -> str:
     cut = ", ".join(f"{part.n_truncated} {name}" for name, part in job.data.items() if part.n_truncated)
     warmup = batches.warmup_steps(job.total_steps, job.hypers.warmup_ratio)
     count = sum(leaf.size for leaf in jax.tree.leaves(job.whole_shapes))
-    mesh = make_mesh(job.cohort_size(len(job.settings.seeds)), spec.batch_size).shape
+    most = max(len(seeds) for _, seeds in job.parts(job.settings.seeds))
+    mesh = make_mesh(job.cohort_size(most), spec.batch_size).shape
     every = job.evaluation_steps[0]
     lines = [
-        (
-            "model",
-            f"{job.source}: {size.num_hidden_layers} blocks x {size.hidden_size}, {count:,} parameters",
-        ),
-        ("task", f"{task.name}: {_kind(job)}, best by {task.selection_metric}, reported in {task.report_metric}"),
+        ("model", f"{job.source}: {size.num_hidden_layers} blocks x {size.hidden_size}, {count:,} parameters"),
+        ("task", f"{task.name}: {job.objective}, best by {task.selection_metric}, reported in {task.report_metric}"),
         ("data", ", ".join(f"{job.n(name)} {name}" for name in job.data) + f"; {width} pieces long"),
+        *job.objective.notes(job.data),
+        *([("start", job.start.said)] if job.start else []),
         *([("cut", f"{cut} examples to max_length={spec.max_length}")] if cut else []),
         *([("skipped", f"{job.n_skipped} broken rows of the files are left out")] if job.n_skipped else []),
         *([("words", _words(job.words))] if job.words else []),
@@ -50,10 +50,6 @@ def announcement(job: Job) -> str:
 
 def _words(words: Vocabulary) -> str:
     return f"{len(words.pieces):,} of {len(words.table):,} word pieces occur and are trained; the rest follows exactly"
-
-
-def _kind(job: Job) -> str:
-    return f"{job.task.n_classes} classes" if job.task.n_classes else "regression"
 
 
 def _stopping(job: Job) -> str:
@@ -94,7 +90,7 @@ def parameter_rows(job: Job) -> list[tuple[str, ...]]:
         [a * b for a, b in zip(jax.tree.leaves(by_layer), jax.tree.leaves(by_path), strict=True)],
         jax.tree.leaves(methods.decay_mask(shapes)),
         jax.tree.leaves(reinit_mask(spec, shapes)),
-        jax.tree.leaves(map_named(lambda name, _: name.startswith("head/") and "head" not in job.pretrained, shapes)),
+        jax.tree.leaves(map_named(lambda name, _: name.split("/")[0] not in job.pretrained, shapes)),
     )
     return [
         (

@@ -48,6 +48,10 @@ FIELDS: dict[str, Field] = {
     "data_dir": _text,
     "max_length": Field(int, "an integer >= 8", lambda value: value >= 8),
     "train_examples": _count_or_zero,
+    "folds": Field(int, "0 for none, or an integer from 2 to 100", lambda value: value == 0 or 2 <= value <= 100, 0),
+    "tag_scheme": _one_of("iob2", "iob1", "iobes")._replace(before="iob2"),
+    "pieces": _one_of("word", "text")._replace(before="word"),
+    "crf": _flag._replace(before=True),
     "init_from": _text,
     "batch_size": _count,
     "eval_batch_size": _count,
@@ -128,6 +132,10 @@ class Spec:
     data_dir: str
     max_length: int
     train_examples: int
+    folds: int
+    tag_scheme: Literal["iob2", "iob1", "iobes"]
+    pieces: Literal["word", "text"]
+    crf: bool
     init_from: str
     batch_size: int
     eval_batch_size: int
@@ -288,6 +296,11 @@ def _check_combinations(values: dict[str, Any]) -> None:
         raise InputError(
             f"config fields mixout_rate={values['mixout_rate']} and dropout={values['dropout']} are both on; mixout "
             "replaces dropout: set dropout=0, or mixout_with_dropout=True if both are meant"
+        )
+    if values["stop_seeds_at"] and values["folds"]:
+        raise InputError(
+            f"config fields stop_seeds_at={values['stop_seeds_at']:g} and folds={values['folds']} are both on; seeds "
+            "of different folds cannot be compared: set one of them to 0"
         )
     n = len(values["seeds"])
     if values["stop_seeds_at"] and stopping.n_kept(n, values["keep_seeds"]) == n:

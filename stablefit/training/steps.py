@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +11,7 @@ from flax import struct
 
 from stablefit import methods
 from stablefit.data.packing import Layout
+from stablefit.models.heads import Head
 from stablefit.paths import Key, Tree, key_for
 
 Array = jax.Array | np.ndarray
@@ -31,14 +31,8 @@ class Table(struct.PyTreeNode):
 
     tokens: Array  # [N, T] int32
     types: Array  # [N, T] int32
-    labels: Array  # [N] int32 classes or fp32 scores
-
-
-def example_losses(logits_BxC: jax.Array, labels_B: Array) -> jax.Array:
-    """Cross-entropy of integer labels; squared error of a single output for real labels. Shape [B]."""
-    if jnp.issubdtype(labels_B.dtype, jnp.integer):
-        return optax.softmax_cross_entropy_with_integer_labels(logits_BxC, labels_B)
-    return jnp.square(logits_BxC[:, 0] - labels_B)
+    labels: Array  # [N] int32 classes or fp32 scores; [N, W] int32 tags
+    further: tuple[Array, ...] = ()  # what else the model takes of each example; of tagging where its words are read
 
 
 def train_step(
@@ -47,7 +41,7 @@ def train_step(
     batch: Layout,
     noise_key: Key,
     *,
-    model: nn.Module,
+    model: Head,
     transform: methods.ParamTransform,
     optimizer: optax.GradientTransformation,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -70,8 +64,8 @@ def train_step(
     def loss_fn(params: Tree) -> jax.Array:
         effective = transform.apply(step_key, params, state.anchor)
         rngs = {"dropout": key_for(step_key, "dropout")}
-        logits = _apply(model, effective, table, batch, deterministic=False, rngs=rngs)
-        losses = example_losses(logits, jnp.asarray(table.labels)[batch.examples])
+        outputs = _apply(model, effective, table, batch, deterministic=False, rngs=rngs)
+        losses = model.losses(effective, outputs, jnp.asarray(table.labels)[batch.examples])
         # where, not a product: a filler must not leak a NaN of its own into the sum
         return jnp.sum(jnp.where(batch.weights > 0, losses * batch.weights, 0.0)) / jnp.sum(batch.weights)
 
@@ -82,14 +76,14 @@ def train_step(
     return state, {"loss": loss, "grad_norm": optax.tree.norm(grads)}
 
 
-def predict(params: Tree, table: Table, batch: Layout, model: nn.Module) -> jax.Array:
-    """Logits [E, C] of one batch, without dropout and without mixout."""
+def predict(params: Tree, table: Table, batch: Layout, model: Head) -> jax.Array:
+    """Outputs of one batch, without dropout and without mixout: logits [E, C], or emissions [E, W, K]."""
     return _apply(model, params, table, batch, deterministic=True)
 
 
-def _apply(model: nn.Module, params: Tree, table: Table, batch: Layout, **options: Any) -> jax.Array:
+def _apply(model: Head, params: Tree, table: Table, batch: Layout, **options: Any) -> jax.Array:
     tokens_RxT, types_RxT = (jnp.asarray(x).reshape(-1)[batch.source] for x in (table.tokens, table.types))
-    logits_ExC = model.apply(
+    outputs = model.apply(
         {"params": params},
         tokens_RxT,
         types_RxT,
@@ -97,10 +91,11 @@ def _apply(model: nn.Module, params: Tree, table: Table, batch: Layout, **option
         batch.positions,
         batch.cls_rows,
         batch.cls_columns,
+        *(jnp.asarray(x)[batch.examples] for x in table.further),
         **options,
     )
-    assert isinstance(logits_ExC, jax.Array)
-    return logits_ExC
+    assert isinstance(outputs, jax.Array)
+    return outputs
 
 
 def segment(

@@ -4,11 +4,14 @@ import pytest
 
 from stablefit.data.tasks import TASKS, get_task, task_file, task_folder
 from stablefit.errors import InputError
-from stablefit.training import metrics
+from stablefit.training import entity_metrics, metrics
 
 
 def test_names():
-    assert list(TASKS) == ["rte", "mrpc", "cola", "stsb", "sst2", "qnli", "qqp", "mnli", "reviews"]
+    assert list(TASKS) == [
+        *("rte", "mrpc", "cola", "stsb", "sst2", "qnli", "qqp", "mnli", "reviews"),
+        *("ccks", "msra", "tagging", "tagging_characters"),
+    ]
     assert [name for name, task in TASKS.items() if task.small] == ["rte", "mrpc", "cola", "stsb"]
     with pytest.raises(InputError, match="task 'rtee' is not known; known tasks: rte, mrpc, cola"):
         get_task("rtee")
@@ -17,9 +20,12 @@ def test_names():
 @pytest.mark.parametrize("name", TASKS)
 def test_a_tasks_metrics_are_computed(name):
     task = get_task(name)
-    known = metrics.score_names(task.kind, task.n_classes)
+    if task.kind == "tagging":
+        known = entity_metrics.score_spans([], []).as_row()
+    else:
+        known = metrics.score_names(task.kind, task.n_classes)
+        assert task.n_outputs == (task.n_classes or 1)
     assert {task.selection_metric, task.report_metric} <= set(known)
-    assert task.n_outputs == (task.n_classes if task.kind == "classification" else 1)
 
 
 def test_mrpc_is_selected_by_accuracy_and_reported_by_f1():

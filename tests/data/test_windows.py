@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stablefit.data.windows import first_pieces, join_windows, padded_places, split_windows
+from stablefit.data.windows import first_pieces, join_windows, split_windows
 from stablefit.errors import InputError
 
 documents = st.lists(st.integers(0, 9), max_size=40)
@@ -60,5 +60,3 @@ def test_windows_that_cannot_be_are_refused(room, overlap):
 
 def test_places_of_words():
     assert first_pieces([None, 0, 1, 1, 3, None, None], 5).tolist() == [1, 2, -1, 4, -1]
-    with pytest.raises(InputError, match="row 1 has 3 words, and there is room for 2"):
-        padded_places([np.array([1]), np.array([1, 2, 3])], 2)

@@ -5,6 +5,7 @@ eight parameters in its place; everything else is as in any run.
 """
 
 import dataclasses
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -16,12 +17,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from stablefit.data import tasks
 from stablefit.errors import InputError
+from stablefit.models import heads
 from stablefit.training import checkpoints, job, loop, progress, rundir, settings
 from tests import tiny
 
 # What every run here has: large steps and a large epsilon, so that each part of Adam's formula shows in six steps.
 COMMON: dict[str, Any] = {"evaluations": 1, "warmup_ratio": 0.4, "eps": 1e-2, "dropout": 0.0, "keep": "best_and_last"}
+
+
+TAGGING = {"task": "tagging", "data_dir": "PLACE/tags"}
 
 
 class Case(NamedTuple):
@@ -37,6 +43,9 @@ CASES: dict[str, Case] = {
     "data_dir": Case("PLACE/other"),
     "max_length": Case(8),
     "train_examples": Case(20),
+    "folds": Case(3, TAGGING),
+    "pieces": Case("text", TAGGING),
+    "crf": Case(False, TAGGING),
     "init_from": Case("PLACE/run/seed_0"),
     "batch_size": Case(16),
     "epochs": Case(0.5),
@@ -79,12 +88,13 @@ CASES: dict[str, Case] = {
     "compute_dtype": Case("bfloat16"),
 }
 
-# The encoder itself reads these.
-NETWORK = ("dropout", "compute_dtype")
+# The encoder itself reads these, or the network is another.
+NETWORK = ("dropout", "compute_dtype", "folds", "pieces", "crf")
 
 # The tests at the end check that these do what they are for, and change no result.
 NOT_MEANT_TO: dict[str, str] = {
     "eval_batch_size": "examples that are evaluated together; each counts once whatever their number",
+    "tag_scheme": "how the tags of a file are written; the same entities are the same run",
     "mixout_with_dropout": "lets mixout and dropout be on together, and does nothing else",
     "cohort_size": "seeds in one program; the same runs up to rounding",
     "keep": "which parameters are on disk at the end",
@@ -123,6 +133,9 @@ def place(tmp_path_factory, tiny_root) -> Path:
     params = loaded.whole(loaded.pretrained)["encoder"]
     head = {"kernel": np.full((8, 2), 0.1, np.float32), "bias": np.array([0.1, -0.1], np.float32)}
     checkpoints.save_params(root / "run" / "seed_0" / "best", {"encoder": params, "head": head})
+    labels = np.array(tasks.get_task("rte").labels)
+    rundir.save_predictions(root / "run" / "seed_0", {"labels": labels})  # those of the head
+    tiny.write_tagging(root / "tags")
     return root
 
 
@@ -143,6 +156,8 @@ def result(place, tmp_path_factory):
 
 class SmallNetwork:
     """One block without attention, called as the real network: the mean of an example's tokens, block, pooler, head."""
+
+    losses = staticmethod(functools.partial(heads.SequenceClassifier.losses, None))
 
     @staticmethod
     def apply(variables, tokens_RxT, types_RxT, segments_RxT, positions_RxT, rows_E, columns_E, **_):
@@ -210,6 +225,22 @@ def test_an_equal_run_is_equal(result, place, tmp_path):
 
 def test_eval_batch_size(result):
     assert same(result(), result(eval_batch_size=64))
+
+
+def test_tag_scheme(place, tmp_path):
+    """In IOB1 only an entity right behind one of its type begins with B-; the labels of the runs are equal."""
+    rows = [line.split("\t") for line in (place / "tags" / "train.bio").read_text().splitlines()]
+    pairs = zip([[""], *rows], rows, strict=False)
+    new = [[*row[:1], "I" + row[1][1:]] if row[1:] and row[1][0] == "B" and before[-1][2:] != row[1][2:] else row
+           for before, row in pairs]  # fmt: skip
+    assert new != rows
+    (tmp_path / "train.bio").write_text("\n".join("\t".join(row) for row in new) + "\n")
+    own = TAGGING | {"data_dir": f"{place}/tags", "folds": 2}
+    one = job.load(settings.read(tiny.config(place, **own)))
+    other = job.load(settings.read(tiny.config(place, **own | {"data_dir": str(tmp_path), "tag_scheme": "iob1"})))
+    np.testing.assert_array_equal(one.data["train"].labels, other.data["train"].labels)
+    with pytest.raises(InputError, match="after 'O'; in iob2"):
+        job.load(settings.read(tiny.config(place, **own | {"data_dir": str(tmp_path)})))
 
 
 def test_mixout_with_dropout(place):

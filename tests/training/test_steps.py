@@ -115,8 +115,9 @@ def test_a_smaller_batch_is_a_mean_of_its_own(still, state, table, lengths):
 def test_losses():
     logits = jnp.array([[2.0, 0.0], [0.0, 1.0]])
     expected = [np.log(1 + np.exp(-2.0)), np.log(1 + np.exp(1.0))]
-    np.testing.assert_allclose(steps.example_losses(logits, jnp.array([0, 0])), expected, rtol=1e-6)
-    np.testing.assert_allclose(steps.example_losses(logits[:, :1], jnp.array([0.5, 3.0])), [2.25, 9.0], rtol=1e-6)
+    losses = SequenceClassifier(CONFIG, 2).losses
+    np.testing.assert_allclose(losses({}, logits, jnp.array([0, 0])), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses({}, logits[:, :1], jnp.array([0.5, 3.0])), [2.25, 9.0], rtol=1e-6)
 
 
 def test_pieces_have_the_bits_of_the_whole(model, state, table, lengths):

@@ -1,0 +1,225 @@
+"""Documents with entities -> token arrays: windows, where each word is read, and the tag of each word."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from stablefit.data.encoding import Encoded, Tokenizer, padded, table_width
+from stablefit.data.ner import TaggedExamples, Unit
+from stablefit.data.tagging import spans_to_tags
+from stablefit.data.windows import Window, first_pieces, join_windows, split_windows
+from stablefit.errors import InputError
+
+Pieces = Literal["word", "text"]
+
+NO_TAG = -1  # of a place that is no word, or a word that another window owns
+_CHUNK = 2048  # documents tokenised at a time
+_WORD_MARK = "▁"  # what SentencePiece puts in front of a word; no character of the text
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedTags(Encoded):
+    """Windows over documents; an example is a window.
+
+    Args:
+        labels: int32 [N, W], the tags of the words that a window owns; NO_TAG elsewhere.
+        words: int32 [N, W], the place in the window's tokens where each word is read; 0 where there is no word.
+        document: int32 [N], the document that each window is of, ascending.
+        windows: N windows; every word is owned by one.
+        documents: what was encoded.
+    """
+
+    words: np.ndarray
+    document: np.ndarray
+    windows: Sequence[Window]
+    documents: TaggedExamples
+
+    @property
+    def further(self) -> tuple[np.ndarray, ...]:
+        return (self.words,)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The tags of all words, document after document."""
+        return self.tags[self.is_word]
+
+    @functools.cached_property
+    def tags(self) -> np.ndarray:
+        """int32 [D, L]: the tags of each document's words; 0 behind the last."""
+        return self.joined(self.labels)
+
+    @functools.cached_property
+    def is_word(self) -> np.ndarray:
+        """bool [D, L]: the words of each document, up to the longest."""
+        return self._sources >= 0
+
+    def joined(self, values_NxW: np.ndarray) -> np.ndarray:
+        """[D, L, ...]: the values of each document's words, each from the window that owns it; 0 behind the last.
+
+        Args:
+            values_NxW: [N, W, ...], such as the emissions.
+        """
+        flat = values_NxW.reshape(-1, *values_NxW.shape[2:])
+        values = flat[np.maximum(self._sources, 0)]
+        values[~self.is_word] = 0
+        return values
+
+    def subset(self, indices: np.ndarray) -> "EncodedTags":
+        """The windows of these documents, in arrays of the same width."""
+        picked = np.flatnonzero(np.isin(self.document, indices))
+        parts = {name: getattr(self, name)[picked] for name in ("tokens", "types", "segments", "labels", "lengths")}
+        return EncodedTags(
+            **parts,
+            n_truncated=self.n_truncated,
+            words=self.words[picked],
+            document=np.searchsorted(indices, self.document[picked]).astype(np.int32),
+            windows=[self.windows[i] for i in picked.tolist()],
+            documents=self.documents.subset(indices),
+        )
+
+    @functools.cached_property
+    def _sources(self) -> np.ndarray:
+        """int32 [D, L]: where in the flattened [N * W] each document's words are; -1 behind the last."""
+        width = self.words.shape[1]
+        bounds = np.searchsorted(self.document, np.arange(len(self.documents) + 1))
+        rows = []
+        for first, last in itertools.pairwise(bounds):
+            windows = self.windows[first:last]
+            places = [n * width + np.arange(w.end - w.start) for n, w in enumerate(windows, start=int(first))]
+            rows.append(join_windows(windows, places))
+        return padded(rows, max(map(len, rows)), -1)
+
+
+def encode_tags(
+    documents: TaggedExamples,
+    tags: Sequence[str],
+    tokenizer: Tokenizer,
+    max_length: int,
+    unit: Unit = "word",
+    pieces: Pieces = "word",
+) -> EncodedTags:
+    """Token arrays of the windows over the documents; neighbours share a quarter of the room.
+
+    Args:
+        documents: their entities must be of the types of `tags`.
+        tags: IOB2, by id.
+        tokenizer: from `load_tokenizer`.
+        max_length: most tokens of a window, the special ones included.
+        unit: what the words of the documents are.
+        pieces: 'word' cuts every word into pieces on its own and reads it at its first; 'text' cuts the text as it
+            stands, and reads a word at the piece that its first character is in, with others if a piece spans several.
+
+    Raises:
+        InputError: `max_length` leaves no room for a word.
+    """
+    room = max_length - 2
+    if room < 1:
+        raise InputError(f"max_length {max_length} leaves no room for text; at least 3 tokens are needed")
+    ids = {tag: i for i, tag in enumerate(tags)}
+    rows: list[_Row] = []
+    n_cut = 0
+    for d, cut in enumerate(_cut(documents, tokenizer, unit, pieces)):
+        counts = np.diff(cut.places, append=len(cut.ids))
+        n_cut += int((counts > room).sum())
+        own = np.array([ids[tag] for tag in spans_to_tags(documents.entities[d], len(cut.places), "iob2")], np.int32)
+        for window in split_windows(counts, room, room // 4):
+            if window.own_start < window.own_end:
+                rows.append(_row(d, window, cut, own, room))
+    lengths = np.array([len(row.tokens) + 2 for row in rows], np.int32)
+    width = table_width(lengths, max_length)
+    special = (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    tokens = padded([np.array([special[0], *r.tokens, special[1]]) for r in rows], width, tokenizer.pad_token_id)
+    most = table_width(np.array([len(row.words) for row in rows]), max_length)
+    return EncodedTags(
+        tokens=tokens,
+        types=np.zeros_like(tokens),
+        segments=(np.arange(width)[None, :] < lengths[:, None]).astype(np.int32),
+        labels=padded([row.labels for row in rows], most, NO_TAG),
+        lengths=lengths,
+        n_truncated=n_cut,
+        words=padded([row.words for row in rows], most, 0),
+        document=np.array([row.document for row in rows], np.int32),
+        windows=[row.window for row in rows],
+        documents=documents,
+    )
+
+
+class _Cut(NamedTuple):
+    """The pieces of a document, and which of them each word is read at."""
+
+    ids: list[int]
+    places: np.ndarray  # [n_words], not descending
+
+
+class _Row(NamedTuple):
+    document: int
+    window: Window
+    tokens: list[int]
+    words: np.ndarray
+    labels: np.ndarray
+
+
+def _row(d: int, window: Window, cut: _Cut, tags: np.ndarray, room: int) -> _Row:
+    """A window's tokens, from the first word's piece to the last one's, without the special ones."""
+    first, last = cut.places[window.start], cut.places[window.end - 1]
+    stop = len(cut.ids) if window.end == len(cut.places) else max(last + 1, cut.places[window.end])
+    word = np.arange(window.start, window.end)
+    owned = (word >= window.own_start) & (word < window.own_end)
+    tokens = cut.ids[first : min(stop, first + room)]
+    places = cut.places[window.start : window.end] - first + 1
+    return _Row(d, window, tokens, places, np.where(owned, tags[word], NO_TAG))
+
+
+def _cut(documents: TaggedExamples, tokenizer: Tokenizer, unit: Unit, pieces: Pieces) -> Iterator[_Cut]:
+    """The pieces of every document, in their order."""
+    for start in range(0, len(documents), _CHUNK):
+        texts = documents.words[start : start + _CHUNK]
+        if pieces == "text":
+            yield from _cut_text(texts, tokenizer, "" if unit == "character" else " ")
+        elif unit == "character":
+            yield from _cut_characters(texts, tokenizer)
+        else:
+            found = tokenizer.backend_tokenizer.encode_batch(texts, is_pretokenized=True, add_special_tokens=False)
+            for words, one in zip(texts, found, strict=True):
+                yield _with_unknown(one.ids, first_pieces(one.word_ids, len(words)), tokenizer)
+
+
+def _cut_text(texts: Sequence[Sequence[str]], tokenizer: Tokenizer, space: str) -> Iterator[_Cut]:
+    """The text as it stands, with `space` between its words."""
+    found = tokenizer.backend_tokenizer.encode_batch([space.join(words) for words in texts], add_special_tokens=False)
+    for words, one in zip(texts, found, strict=True):
+        starts = np.cumsum([0, *(len(word) + len(space) for word in words)])
+        piece_of = np.full(starts[-1], -1, np.int64)
+        # A later piece wins: SentencePiece's mark in front of a word lies on the word's first character too.
+        for piece, (start, end) in enumerate(one.offsets):
+            piece_of[start:end] = piece
+        yield _with_unknown(one.ids, piece_of[starts[:-1]], tokenizer)
+
+
+def _cut_characters(texts: Sequence[Sequence[str]], tokenizer: Tokenizer) -> Iterator[_Cut]:
+    """Each character as it stands inside a text, without the mark that SentencePiece puts in front of a word."""
+    backend, vocabulary = tokenizer.backend_tokenizer, tokenizer.get_vocab()
+    known: dict[str, list[int]] = {}
+    for character in {character for words in texts for character in words}:
+        normal = backend.normalizer.normalize_str(character) if backend.normalizer else character
+        ids = [i for i in backend.encode(character, add_special_tokens=False).ids if i != vocabulary.get(_WORD_MARK)]
+        known[character] = [vocabulary[normal]] if normal in vocabulary else ids or [tokenizer.unk_token_id]
+    for words in texts:
+        ids = [known[word] for word in words]
+        yield _Cut([i for word in ids for i in word], np.cumsum([0, *map(len, ids)])[:-1])
+
+
+def _with_unknown(ids: list[int], places: np.ndarray, tokenizer: Tokenizer) -> _Cut:
+    """Puts the unknown piece where a word has none, in front of the next word's."""
+    ids, places = list(ids), places.astype(np.int64)
+    for word in np.flatnonzero(places < 0):
+        behind = places[word + 1 :]
+        at = int(behind[behind >= 0][0]) if (behind >= 0).any() else len(ids)
+        ids.insert(at, tokenizer.unk_token_id)
+        behind += behind >= 0
+        places[word] = at
+    return _Cut(ids, places)

@@ -1,0 +1,215 @@
+"""What a run is trained for: the network, what starts new in it, and how its outputs are scored."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from stablefit.data import encoding, tagging, tagging_encoding, tagging_splits
+from stablefit.data.ner import TaggedExamples, label_set
+from stablefit.data.tagging_encoding import EncodedTags
+from stablefit.data.tasks import Task
+from stablefit.errors import InputError
+from stablefit.models import crf, heads
+from stablefit.models.encoder import EncoderConfig
+from stablefit.paths import Key, Tree
+from stablefit.training import entity_metrics, metrics
+from stablefit.training.settings import Spec
+
+Scores = dict[str, float]
+
+_TAGGING_FIELDS = {"folds": 0, "tag_scheme": "iob2", "pieces": "word", "crf": True}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """One label, or one score, for a whole example."""
+
+    task: Task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the outputs stand for; empty for a score."""
+        return self.task.labels
+
+    def __str__(self) -> str:
+        return f"{self.task.n_classes} classes" if self.task.n_classes else "regression"
+
+    def notes(self, data: Mapping[str, encoding.Encoded]) -> list[tuple[str, str]]:
+        """Further lines of the announcement."""
+        return []
+
+    def model(self, config: EncoderConfig, dropout: float, dtype: Any) -> heads.Head:
+        """The network."""
+        return heads.SequenceClassifier(config, self.task.n_outputs, dropout, dtype)
+
+    def start(self, key: Key, config: EncoderConfig, pretrained: Tree) -> Tree:
+        """The parameters: those that are given, and new ones for what is not."""
+        width, std = config.hidden_size, config.initializer_range
+        pooler = pretrained["encoder"].get("pooler") or heads.init_pooler(key, width, std)
+        head = pretrained.get("head") or heads.init_head(key, width, self.task.n_outputs, std)
+        return {"encoder": {**pretrained["encoder"], "pooler": pooler}, "head": head}
+
+    def score(self, params: Tree, outputs: np.ndarray, data: encoding.Encoded) -> tuple[Scores, np.ndarray]:
+        """The loss and the scores of a split, and its predictions: the logits.
+
+        Args:
+            params: of the run, without the encoder's.
+            outputs: [N, C].
+            data: the split.
+        """
+        assert self.task.kind != "tagging"
+        return metrics.compute(self.task.kind, outputs, data.labels), outputs
+
+    def majority(self, data: encoding.Encoded) -> float:
+        """The reported score of always answering with the most frequent class."""
+        return metrics.majority_score(self.task.report_metric, data.labels)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tagging:
+    """A tag for each word, and entities from the tags."""
+
+    task: Task
+    encoded: Mapping[str, EncodedTags]  # 'train', and 'test' and 'dev' if there are such files
+    types: tuple[str, ...]
+    train_examples: int
+    folds: int
+    crf: bool
+    shared: bool  # several words may be read at one piece
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the outputs stand for."""
+        return tagging.tag_names(self.types, "iob2")
+
+    def __str__(self) -> str:
+        return f"{len(self.types)} types of entities, {'with' if self.crf else 'without'} a CRF"
+
+    def data(self, fold: int) -> dict[str, EncodedTags]:
+        """Training, validation and test set; in cross-validation those of one fold."""
+        pool = self.encoded["train"]
+        chosen = tagging_splits.choose(
+            len(pool.documents), self.train_examples, self.folds, fold, self.task.validation_tail, "dev" in self.encoded
+        )
+        parts = {name: pool.subset(indices) for name, indices in chosen.items()}
+        return {
+            "train": parts["train"],
+            "validation": parts.get("validation") or self.encoded["dev"],
+            "test": parts.get("test") or self.encoded["test"],
+        }
+
+    def notes(self, data: Mapping[str, encoding.Encoded]) -> list[tuple[str, str]]:
+        """How many documents and entities there are; every entity is in the recall, whatever the length limit."""
+        found = []
+        for name, part in data.items():
+            assert isinstance(part, EncodedTags)
+            n, split = len(part.documents), len(part) - len(part.documents)
+            entities = sum(map(len, part.documents.entities))
+            found.append(f"{entities} in {n} {name} documents" + (f" ({len(part)} windows)" if split else ""))
+        folds = [("folds", f"{self.folds}: seed s is tested on fold s mod {self.folds}")] if self.folds else []
+        return [("entities", f"{', '.join(found)}; none is lost to the length limit"), *folds]
+
+    def model(self, config: EncoderConfig, dropout: float, dtype: Any) -> heads.Head:
+        """The network; the CRF's scores are parameters beside it."""
+        return heads.TokenClassifier(config, len(self.labels), dropout, dtype, self.shared)
+
+    def start(self, key: Key, config: EncoderConfig, pretrained: Tree) -> Tree:
+        """The parameters: those that are given, and new ones for what is not; a pooler has no use here."""
+        n = len(self.labels)
+        encoder = {name: value for name, value in pretrained["encoder"].items() if name != "pooler"}
+        outputs = n * (2 if self.shared else 1)
+        head = pretrained.get("head") or heads.init_head(key, config.hidden_size, outputs, config.initializer_range)
+        scores = {"crf": pretrained.get("crf") or crf.init(key, n)} if self.crf else {}
+        return {"encoder": encoder, "head": head, **scores}
+
+    def score(self, params: Tree, outputs: np.ndarray, data: encoding.Encoded) -> tuple[Scores, np.ndarray]:
+        """The loss, the entities' scores, and the tags of all words, document after document.
+
+        The words' emissions are put together from the windows that own them, and each document has one best path, kept
+        to what IOB2 allows. Without a CRF it is the best path of a CRF whose scores are 0.
+
+        Args:
+            params: of the run, without the encoder's.
+            outputs: [N, W, K].
+            data: the split.
+        """
+        assert isinstance(data, EncodedTags)
+        emissions_DxLxK, gold = data.joined(outputs), data.documents.entities
+        if not np.isfinite(emissions_DxLxK).all():
+            nothing = entity_metrics.score_spans(gold, [[] for _ in gold])
+            tags = np.zeros(int(data.is_word.sum()), np.int32)
+            return {"loss": math.inf, **nothing.as_row(), "diverged": 1.0}, tags
+        scores = params.get("crf") or crf.init(jax.random.key(0), len(self.labels))
+        allowed = tagging.allowed_transitions(self.labels, "iob2")
+        tags_DxL, log_p_D = jax.device_get(_decode(scores, emissions_DxLxK, data.tags, data.is_word, allowed))
+        names = [[self.labels[tag] for tag in row[here]] for row, here in zip(tags_DxL, data.is_word, strict=True)]
+        found = entity_metrics.score_spans(gold, [tagging.strict_spans(one, "iob2") for one in names])
+        loss = float(-log_p_D.mean())
+        return {"loss": loss, **found.as_row(), "diverged": 0.0}, tags_DxL[data.is_word]
+
+    def majority(self, data: encoding.Encoded) -> float:
+        """0: the most frequent tag is O, which makes no entity."""
+        return 0.0
+
+
+Objective = Sequences | Tagging
+
+
+@jax.jit
+def _decode(scores: Tree, emissions_DxLxK: Any, tags_DxL: Any, mask_DxL: Any, allowed: Tree):
+    """The best tags of each document, and the log-likelihood of the given ones."""
+    best_DxL, _ = crf.viterbi(scores, emissions_DxLxK, mask_DxL, allowed)
+    return best_DxL, crf.log_likelihood(scores, emissions_DxLxK, tags_DxL, mask_DxL)
+
+
+def sequences(task: Task, values: Mapping[str, Any]) -> Sequences:
+    """The objective of a task of whole examples.
+
+    Raises:
+        InputError: a field is set that only tagging has.
+    """
+    for name, default in _TAGGING_FIELDS.items():
+        if values[name] != default:
+            raise InputError(f"config field {name} is {values[name]!r}; task {task.name} is no tagging task: leave it")
+    return Sequences(task)
+
+
+@functools.lru_cache(maxsize=2)
+def read_documents(task: Task, data_dir: str, folds: int, scheme: tagging.Scheme) -> dict[str, TaggedExamples]:
+    """The documents of each file; kept, as a study asks for the same ones once a cell, and nobody changes them."""
+    return tagging_splits.read_documents(task, data_dir, folds, scheme)
+
+
+def tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Tagging:
+    """The objective of a tagging task, with its data.
+
+    Raises:
+        InputError: the files or the tokenizer cannot be used.
+    """
+    source = (task, spec.data_dir, spec.folds, spec.tag_scheme)
+    encoded = _encoded(source, directory, vocab_size, spec.max_length, spec.pieces)
+    types = label_set(encoded["train"].documents)
+    return Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, spec.pieces == "text")
+
+
+@functools.lru_cache(maxsize=2)
+def _encoded(
+    source: tuple[Task, str, int, tagging.Scheme],
+    directory: Path,
+    vocab_size: int,
+    max_length: int,
+    pieces: tagging_encoding.Pieces,
+) -> dict[str, EncodedTags]:
+    documents = read_documents(*source)
+    tokenizer = encoding.load_tokenizer(directory, vocab_size)
+    tags = tagging.tag_names(label_set(documents["train"]), "iob2")
+    return {
+        name: tagging_encoding.encode_tags(part, tags, tokenizer, max_length, source[0].unit, pieces)
+        for name, part in documents.items()
+    }

@@ -1,0 +1,71 @@
+"""Which documents train, validate and test."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stablefit.data.tagging_splits import choose, read_documents
+from stablefit.data.tasks import get_task
+from stablefit.errors import InputError
+from tests import tiny
+
+
+def test_folds_hold_out_every_document_once_and_choose_on_others():
+    folds = [choose(400, 0, 5, fold) for fold in range(5)]
+    assert sorted(itertools.chain.from_iterable(f["test"].tolist() for f in folds)) == list(range(400))
+    for fold in folds:
+        assert {name: len(part) for name, part in fold.items()} == {"test": 80, "validation": 32, "train": 288}
+        assert sorted(np.concatenate(list(fold.values())).tolist()) == list(range(400))
+
+
+def test_without_folds_validation_is_a_file_or_a_tail_or_a_tenth():
+    assert choose(50, 0, 0, 0, has_dev=True).keys() == {"train"}
+    assert choose(50, 0, 0, 0, validation_tail=3)["validation"].tolist() == [47, 48, 49]
+    chosen = choose(50, 0, 0, 0)
+    assert {name: len(part) for name, part in chosen.items()} == {"validation": 5, "train": 45}
+
+
+def test_a_smaller_training_set_lies_in_a_larger_one_and_leaves_the_others():
+    small, large, whole = (choose(60, n, 3, 1) for n in (10, 20, 0))
+    assert set(small["train"]) < set(large["train"]) < set(whole["train"])
+    for part in ("validation", "test"):
+        np.testing.assert_array_equal(small[part], whole[part])
+    with pytest.raises(InputError, match="400 train"):
+        choose(60, 400, 3, 1)
+
+
+def test_files(tmp_path):
+    task = get_task("tagging")
+    folder = tiny.write_tagging(tmp_path / "own")
+    found = read_documents(task, str(folder), 0, "iob2")
+    assert {name: len(part) for name, part in found.items()} == {"train": 24, "test": 8}
+    assert read_documents(task, str(folder), 4, "iob2").keys() == {"train"}
+    (folder / "dev.conll").write_text("w1 B-LOC\n")
+    assert len(read_documents(task, str(folder), 0, "iob2")["dev"]) == 1
+    (folder / "dev.conll").write_text("w0 O\nw1 B-ORG\n")
+    with pytest.raises(InputError, match=r"dev\.conll:1: entity 'w1' has the label 'ORG', which never occurs"):
+        read_documents(task, str(folder), 0, "iob2")
+    (folder / "test.bio").write_text("w1 I-LOC\n")
+    with pytest.raises(InputError, match=r"test\.bio:1: 'I-LOC' after 'O'"):
+        read_documents(task, str(folder), 0, "iob2")
+    (folder / "test.bio").unlink()
+    with pytest.raises(InputError, match=r"no test file in .*own; looked for test.jsonl, .* set config field folds"):
+        read_documents(task, str(folder), 0, "iob2")
+    (folder / "train.bio").write_text("w1 O\n")
+    with pytest.raises(InputError, match=r"train\.bio: no entities"):
+        read_documents(task, str(folder), 3, "iob2")
+    with pytest.raises(InputError, match="data_dir is not set; task tagging needs the folder of its files"):
+        read_documents(task, "", 0, "iob2")
+
+
+def test_spans_are_read_by_the_tasks_unit(tmp_path):
+    line = '{"text": "w1 w2", "entities": [{"label": "X", "start": 3, "end": 5}]}\n'
+    (tmp_path / "train.jsonl").write_text(line)
+    for name, words in (("tagging", ["w1", "w2"]), ("tagging_characters", ["w", "1", "w", "2"])):
+        assert read_documents(get_task(name), str(tmp_path), 2, "iob2")["train"].words == [words]
+
+
+def test_the_real_sets(data_root):
+    ccks = read_documents(get_task("ccks"), str(data_root), 5, "iob2")["train"]
+    assert (len(ccks), sum(map(len, ccks.entities))) == (400, 3161)
