@@ -23,7 +23,7 @@ from stablefit.training.optimizer import make_optimizer, reinit_arguments
 from stablefit.training.settings import Hypers, Settings, Spec
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Job:
     """A run that is ready to start."""
 
@@ -81,8 +81,8 @@ class Job:
         return jax.eval_shape(self.make_params, jax.random.key(0), self.pretrained)
 
     def cohort(self, members: int) -> Cohort:
-        mesh = make_mesh(members, self.spec.batch_size)
-        return Cohort(self.spec, self.hypers, self.model, self.make_params, self.total_steps, mesh, members)
+        """The programs of so many members, compiled already if this was the job that last asked for them."""
+        return _cohort(self, members)
 
     def cohort_size(self, seeds: int) -> int:
         """How many seeds go into one program."""
@@ -129,6 +129,12 @@ def load(settings: Settings) -> Job:
     job = Job(settings, task, source, config, pretrained, encoded, n_skipped)
     jax.eval_shape(make_optimizer(spec, settings.hypers, job.shapes, job.total_steps).init, job.shapes)
     return job
+
+
+@functools.lru_cache(maxsize=2)
+def _cohort(job: Job, members: int) -> Cohort:
+    mesh = make_mesh(members, job.spec.batch_size)
+    return Cohort(job.spec, job.hypers, job.model, job.make_params, job.total_steps, mesh, members)
 
 
 # A study asks for the same texts, tokens and weights once a cell; nobody changes them.

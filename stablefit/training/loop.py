@@ -5,6 +5,7 @@ import itertools
 import math
 import signal
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from stablefit.data.encoding import Encoded
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
-from stablefit.training import checkpoints, metrics
+from stablefit.training import checkpoints, metrics, processes
 from stablefit.training.cohort import Cohort
 from stablefit.training.job import Job
 from stablefit.training.order import Order
@@ -65,28 +66,30 @@ class Member:
     diverged: bool = False
 
 
-def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str, Any]]:
+def run(
+    job: Job, directory: RunDirectory, progress: Progress, seeds: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
     """Trains every seed that the directory does not hold yet, and returns the rows of all, in the order of the config.
 
     Args:
         job: what to run.
         directory: where; rows that it has are not made again.
         progress: the display, which may be of more than this run.
+        seeds: only these.
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
-    todo = directory.unfinished(job.settings.seeds)
-    size = job.cohort_size(len(todo)) if todo else 1
+    seeds = job.settings.seeds if seeds is None else seeds
+    todo = directory.unfinished(seeds)
+    size = processes.largest(job.cohort_size(len(todo))) if todo else 1
     groups = [todo[i : i + size] for i in range(0, len(todo), size)]
-    cohorts: dict[int, Cohort] = {}
     with Signals() as signals:
         for group in groups:
-            cohort = cohorts.setdefault(len(group), job.cohort(len(group)))
-            for row in _CohortRun(job, cohort, group, directory, progress, signals).finish():
+            for row in _CohortRun(job, job.cohort(len(group)), group, directory, progress, signals).finish():
                 directory.finish(row)
     rows = directory.results()
-    return [rows[seed] for seed in job.settings.seeds]
+    return [rows[seed] for seed in seeds]
 
 
 class _CohortRun:
@@ -110,7 +113,7 @@ class _CohortRun:
             job.total_steps,
             cohort.row_quantum,
         )
-        self.noise_keys = cohort.put(_keys([s.noise for s in self.streams], "noise"), "member")
+        self.noise_keys = _keys(cohort, [s.noise for s in self.streams], "noise")
         self.state, self.best, self.step, self.members = self._start(seeds)
         self.files = [MetricsFile(directory.seed(m.seed), self.step) for m in self.members]
         self.boards = [tensorboard_writer(directory.seed(m.seed)) for m in self.members if job.values["tensorboard"]]
@@ -139,7 +142,7 @@ class _CohortRun:
         self.state, records = self.cohort.train(
             self.state, self.tables["train"], batches, self.noise_keys, count, self.traced
         )
-        records = {name: np.asarray(values)[:, :count].tolist() for name, values in records.items()}
+        records = {name: np.asarray(x)[:, :count].tolist() for name, x in processes.read(records).items()}
         for i, member in enumerate(self.members):
             rows = [dict(zip(records, row, strict=True)) for row in zip(*(r[i] for r in records.values()), strict=True)]
             member.seconds += (time.monotonic() - clock) / len(self.members)
@@ -147,9 +150,10 @@ class _CohortRun:
             self._log(i, [{"step": self.step + s, **row} for s, row in enumerate(rows, start=1)])
         self.step += count
         self._show(count, float(np.mean([losses[-1] for losses in records["loss"]])))
-        if self.signals.received is not None:
+        signum = processes.largest(self.signals.received or 0)
+        if signum:
             self._save()
-            raise Interrupted(self.signals.received)
+            raise Interrupted(signum)
 
     def _evaluate(self) -> None:
         scores, _ = self._score(self.state.params, "validation")
@@ -167,12 +171,12 @@ class _CohortRun:
         if improved.any():
             self.best = self.cohort.keep_better(self.best, self.state.params, self.cohort.put(improved, "member"))
         overdue = time.monotonic() - self.saved_at > 60 * self.job.values["checkpoint_minutes"]
-        if overdue and self.step < self.job.total_steps:
+        if processes.largest(overdue) and self.step < self.job.total_steps:
             self._save()
 
     def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], np.ndarray]:
         batches, order = self.evaluations[split]
-        logits = np.asarray(self.cohort.predict(params, self.tables[split], batches))
+        logits = np.asarray(processes.read(self.cohort.predict(params, self.tables[split], batches)))
         logits = logits.reshape(len(self.members), -1, logits.shape[-1])[:, order]
         labels = self.job.data[split].labels
         return [metrics.compute(self.job.task.kind, one, labels) for one in logits], logits
@@ -221,7 +225,7 @@ class _CohortRun:
 
     def _start(self, seeds: list[int]) -> tuple[TrainState, Tree, int, list[Member]]:
         """Fresh members, or the newest save that all of them have and that can be read."""
-        keys = self.cohort.put(_keys([s.init for s in self.streams], "init"), "member")
+        keys = _keys(self.cohort, [s.init for s in self.streams], "init")
         state = self.cohort.init(keys, self.cohort.put(self.job.pretrained), self.traced)
         best = jax.tree.map(lambda x: x.copy(), state.params)
         folders = [self.directory.seed(seed) / "state" for seed in seeds]
@@ -263,8 +267,10 @@ class _CohortRun:
 
 
 def _member(tree: Tree, i: int) -> Tree:
-    return jax.tree.map(lambda x: x[i], tree)
+    return processes.read(jax.tree.map(lambda x: x[i], tree))
 
 
-def _keys(seeds: list[int], stream: str) -> jax.Array:
-    return jax.numpy.stack([key_for(jax.random.key(seed), stream) for seed in seeds])
+def _keys(cohort: Cohort, seeds: list[int], stream: str) -> jax.Array:
+    data = [np.asarray(jax.random.key_data(key_for(jax.random.key(seed), stream))) for seed in seeds]
+    # JAX puts only plain numbers on the devices of several processes.
+    return jax.random.wrap_key_data(cohort.put(np.stack(data), "member"))
