@@ -74,7 +74,7 @@ def test_two_processes_agree_with_one(arguments, tmp_path, size, mesh):
     first, second = ended(start([*sized, f"--workdir={tmp_path / 'two'}"]))
     assert "[8/8 steps" in first[1]
     assert "2 x cpu" in first[0]
-    assert second[0] == ""
+    assert "mean" not in second[0], "only Gloo says something, and only on a CPU"
     assert "steps" not in second[1]
     assert main.main([*sized, f"--workdir={tmp_path / 'one'}", "--quiet"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"one", "two"}

@@ -14,6 +14,7 @@ import os
 import signal
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,10 @@ def _connection(ray: Any) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    # Ray says on stdout, whatever it is told, that a node died; the display is on stderr.
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    # Ray says on stdout, whatever it is told, that a node died; the display is on stderr. JAX warns of every fork, and
+    # Ray starts its own processes by fork and exec.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         try:
             # The nodes get this package as it is here, so that all run the same code.
             ray.init(log_to_driver=False, logging_level="CRITICAL", runtime_env={"py_modules": [stablefit]})

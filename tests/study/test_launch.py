@@ -17,6 +17,9 @@ from stablefit.study import grid, launch
 from stablefit.training import job, loop, progress, rundir, settings
 from tests import tiny
 
+# Ray starts its processes by fork and exec, and JAX warns of every fork.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+
 STEPS = 20
 SIZE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
 ROOT = __file__.rsplit("/tests/", 1)[0]
