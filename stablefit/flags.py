@@ -23,6 +23,7 @@ class Flags(NamedTuple):
     name: str  # the config's own, for the default workdir
     workdir: str
     quiet: bool
+    distributed: bool
     plan: bool
 
 
@@ -39,8 +40,7 @@ def parse(argv: Sequence[str]) -> Flags:
     config = load_config(file, *argument)
     _check_fields(rest, config)
     values = absl_flags.FlagValues()
-    absl_flags.DEFINE_string("workdir", "", "where results go", flag_values=values)
-    absl_flags.DEFINE_bool("quiet", False, "no progress display", flag_values=values)
+    _define_shared(values)
     absl_flags.DEFINE_bool("plan", False, "say what would be done", flag_values=values)
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
@@ -49,7 +49,7 @@ def parse(argv: Sequence[str]) -> Flags:
         raise _wrong_value(error) from None
     if stray:
         raise InputError(f"argument {stray[0]!r} is not understood; flags are written --name=value")
-    return Flags(values.config, file.stem, values.workdir, values.quiet, values.plan)
+    return Flags(values.config, file.stem, values.workdir, values.quiet, values.distributed, values.plan)
 
 
 class GridFlags(NamedTuple):
@@ -59,6 +59,8 @@ class GridFlags(NamedTuple):
     workdir: str
     quiet: bool
     plan: bool
+    distributed: bool
+    launcher: str
     overrides: tuple[str, ...]  # the --config.FIELD=VALUE of every cell
 
 
@@ -70,8 +72,8 @@ def parse_grid(argv: Sequence[str]) -> GridFlags:
     """
     values = absl_flags.FlagValues()
     absl_flags.DEFINE_string("sweep", "", "the sweep", flag_values=values)
-    absl_flags.DEFINE_string("workdir", "", "where results go", flag_values=values)
-    absl_flags.DEFINE_bool("quiet", False, "no progress display", flag_values=values)
+    _define_shared(values)
+    absl_flags.DEFINE_enum("launcher", "here", ["here", "ray"], "where runs are done", flag_values=values)
     absl_flags.DEFINE_bool("plan", False, "say what would be done", flag_values=values)
     overrides = tuple(argument for argument in argv if re.match(r"--?(no)?config\.", argument))
     try:
@@ -82,7 +84,17 @@ def parse_grid(argv: Sequence[str]) -> GridFlags:
         raise InputError(f"argument {stray[0]!r} is not understood; flags are written --name=value")
     if not values.sweep:
         raise InputError("--sweep is missing; give one, such as --sweep=experiments/methods_on_rte.py")
-    return GridFlags(values.sweep, values.workdir, values.quiet, values.plan, overrides)
+    if values.distributed and values.launcher == "ray":
+        raise InputError("--distributed and --launcher=ray are both given; a task of Ray is one process: leave one out")
+    return GridFlags(
+        values.sweep, values.workdir, values.quiet, values.plan, values.distributed, values.launcher, overrides
+    )
+
+
+def _define_shared(values: absl_flags.FlagValues) -> None:
+    absl_flags.DEFINE_string("workdir", "", "where results go", flag_values=values)
+    absl_flags.DEFINE_bool("quiet", False, "no progress display", flag_values=values)
+    absl_flags.DEFINE_bool("distributed", False, "one of several processes", flag_values=values)
 
 
 def load_config(file: Path, *argument: str) -> ConfigDict:

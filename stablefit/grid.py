@@ -11,13 +11,16 @@ from pathlib import Path
 from stablefit import program
 
 USAGE = """\
-usage: python -m stablefit.grid --sweep=FILE [--config.FIELD=VALUE ...] [--workdir=DIR] [--quiet] [--plan]
+usage: python -m stablefit.grid --sweep=FILE [--config.FIELD=VALUE ...] [--workdir=DIR] [--launcher=ray]
+                                [--distributed] [--quiet] [--plan]
 
 Runs every cell of a sweep over its seeds, and prints one row a cell with its comparison to the first.
 
   --sweep=FILE            a file that defines sweep(add), such as experiments/methods_on_rte.py
   --config.FIELD=VALUE    another value for a field, in every cell that does not set it itself
   --workdir=DIR           where results go; default runs/SWEEP. What it holds already is not run again.
+  --launcher=ray          as tasks of a Ray cluster: the one of RAY_ADDRESS, or of this node; docs/clusters.md
+  --distributed           one of several processes that do it together, as on a TPU slice
   --quiet                 no progress display
   --plan                  say what would be done, and stop
   --help                  this text
@@ -27,7 +30,7 @@ Sweeps and configs are Python programs: run only those you trust.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the study and returns the exit code: 0 done, 2 bad input, 128 + N ended by signal N."""
+    """Runs the study and returns the exit code: 0 done, 1 runs were lost, 2 bad input, 128 + N ended by signal N."""
     return program.run(USAGE, _run, argv)
 
 
@@ -38,8 +41,8 @@ def _run(argv: Sequence[str]) -> int:
     from stablefit.training import host, settings
 
     host.prepare()
-    from stablefit.study import grid
-    from stablefit.training import job, loop
+    from stablefit.study import grid, launch
+    from stablefit.training import job, loop, processes
 
     sweep = Path(own.sweep)
     sys.path.insert(0, str(sweep.resolve().parent.parent))
@@ -47,21 +50,25 @@ def _run(argv: Sequence[str]) -> int:
     for cell in grid.expand(sweep):
         config = flags.parse([f"--config={cell.config}", *own.overrides]).config.to_dict()
         cells[cell.name] = settings.read({**config, **cell.changes})
-    workdir = Path(own.workdir or Path("runs") / sweep.stem)
-    try:
-        # All are loaded before any runs: a mistake in the last cell is found now.
-        jobs = {name: job.load(cell) for name, cell in cells.items()}
-        print(grid.announcement(jobs, workdir), end="\n\n", flush=True)
-        if own.plan:
-            return 0
-        grid.record(workdir, sweep, shlex.join(["python", "-m", "stablefit.grid", *argv]))
-        grid.run(jobs, workdir, own.quiet)
-    except loop.Interrupted as stop:
-        return program.interrupted(workdir, stop.signum)
+    with processes.joined(Path(own.workdir or Path("runs") / sweep.stem), own.distributed) as workdir:
+        try:
+            # All are loaded before any runs: a mistake in the last cell is found now.
+            jobs = {name: job.load(cell) for name, cell in cells.items()}
+            print(grid.announcement(jobs, workdir), end="\n\n", flush=True)
+            if own.plan:
+                return 0
+            grid.record(workdir, sweep, shlex.join(["python", "-m", "stablefit.grid", *argv]))
+            lost = grid.run(jobs, workdir, own.quiet, launch.on_ray if own.launcher == "ray" else launch.here)
+        except loop.Interrupted as stop:
+            return program.interrupted(workdir, stop.signum)
+    if own.distributed and not processes.is_first():
+        return 0
     rows = grid.read_rows(workdir, {cell.fingerprint: cell.seeds for cell in cells.values()})
     print(grid.study_table({name: rows[cell.fingerprint] for name, cell in cells.items()}))
     print(f"\nresults in {workdir}")
-    return 0
+    for line in lost:
+        print(f"stablefit: {line}", file=sys.stderr)
+    return 1 if lost else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from pathlib import Path
 from stablefit import program
 
 USAGE = """\
-usage: python -m stablefit.main --config=FILE[:runlocal] [--config.FIELD=VALUE ...] [--workdir=DIR] [--quiet]
+usage: python -m stablefit.main --config=FILE[:runlocal] [--config.FIELD=VALUE ...] [--workdir=DIR] [--distributed]
+                                [--quiet]
 
 Fine-tunes one setting over its seeds and prints one row a seed, then their statistics.
 
@@ -20,6 +21,7 @@ Fine-tunes one setting over its seeds and prints one row a seed, then their stat
   --workdir=DIR           where results go; default runs/CONFIG. An unfinished run in it goes on where it was,
                           a run of another config in it is refused.
   --quiet                 no progress display
+  --distributed           one of several processes that do it together, as on a TPU slice; docs/clusters.md
   --plan                  say what would be done, and stop
   --help                  this text
 
@@ -42,24 +44,24 @@ def _run(argv: Sequence[str]) -> int:
     config = settings.read(flags.config)
     host.prepare()
     from stablefit.training import job as jobs
-    from stablefit.training import loop, plan, progress, rundir
+    from stablefit.training import loop, plan, processes, progress, rundir
 
-    job = jobs.load(config)
-    print(plan.announcement(job), end="\n\n", flush=True)
-    if flags.plan:
+    with processes.joined(Path(flags.workdir or Path("runs") / flags.name), flags.distributed) as workdir:
+        job = jobs.load(config)
+        print(plan.announcement(job), end="\n\n", flush=True)
+        if flags.plan:
+            return 0
+        try:
+            with rundir.RunDirectory(workdir, config) as directory:
+                rundir.write_whole(workdir / "parameters.txt", plan.parameter_table(job))
+                total = loop.planned_steps(job, list(directory.results().values()))
+                with progress.Progress(total, quiet=flags.quiet or not processes.is_first()) as display:
+                    rows = loop.run(job, directory, display)
+        except loop.Interrupted as stop:
+            return program.interrupted(workdir, stop.signum)
+        print(plan.result_table(rows, job.task.selection_metric, job.task.report_metric))
+        print(f"\nresults in {workdir}")
         return 0
-    workdir = Path(flags.workdir or Path("runs") / flags.name)
-    try:
-        with rundir.RunDirectory(workdir, config) as directory:
-            rundir.write_whole(workdir / "parameters.txt", plan.parameter_table(job))
-            total = loop.planned_steps(job, list(directory.results().values()))
-            with progress.Progress(total, quiet=flags.quiet) as display:
-                rows = loop.run(job, directory, display)
-    except loop.Interrupted as stop:
-        return program.interrupted(workdir, stop.signum)
-    print(plan.result_table(rows, job.task.selection_metric, job.task.report_metric))
-    print(f"\nresults in {workdir}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ ONLY = {
     "ml_collections": {"training/settings.py"},
     "safetensors": {"models/hf.py"},
     "orbax": {"training/checkpoints.py"},
+    "ray": {"study/launch.py"},
     "torch": set(),
 }
 

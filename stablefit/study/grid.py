@@ -9,7 +9,7 @@ import contextlib
 import datetime
 import json
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from stablefit.data import tasks
 from stablefit.errors import InputError
-from stablefit.study import statistics
-from stablefit.training import loop, plan, stopping
+from stablefit.study import launch, statistics
+from stablefit.training import loop, plan, processes, stopping
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, read_lines, write_whole
@@ -107,13 +107,19 @@ def announcement(jobs: Mapping[str, Job], workdir: Path) -> str:
     return "\n".join(lines) + "\n\n" + plan.aligned(table)
 
 
-def run(jobs: Mapping[str, Job], workdir: Path, quiet: bool = False) -> None:
-    """Runs what is not done yet, one cell after another, with one display.
+def run(
+    jobs: Mapping[str, Job], workdir: Path, quiet: bool = False, launcher: Callable[..., list[str]] = launch.here
+) -> list[str]:
+    """Runs what is not done yet, with one display.
 
     Args:
         jobs: name of each cell -> what to run.
         workdir: of the study; a cell is in the folder `cells/FINGERPRINT`, and `cells.txt` says which is which.
         quiet: no display.
+        launcher: of `launch`: where the runs are done.
+
+    Returns:
+        a line for everything that could not be run.
 
     Raises:
         InputError: two cells are the same setting, or a folder cannot be used.
@@ -133,12 +139,13 @@ def run(jobs: Mapping[str, Job], workdir: Path, quiet: bool = False) -> None:
         }
         steps = {name: loop.planned_steps(job, list(folders[name].results().values())) for name, job in jobs.items()}
         work = sum(steps[name] * job.step_work for name, job in jobs.items())
-        progress = stack.enter_context(Progress(sum(steps.values()), quiet=quiet, work=work))
+        progress = stack.enter_context(
+            Progress(sum(steps.values()), quiet=quiet or not processes.is_first(), work=work)
+        )
         for name, job in jobs.items():
             if steps[name]:
-                progress.line(name)
                 write_whole(folders[name].path / "parameters.txt", plan.parameter_table(job))
-                loop.run(job, folders[name], progress)
+        return launcher(jobs, folders, progress)
 
 
 def read_rows(workdir: Path, seeds: Mapping[str, Sequence[int]]) -> dict[str, list[dict[str, Any]]]:

@@ -13,20 +13,37 @@ import orbax.checkpoint as ocp
 
 from stablefit.errors import InputError
 from stablefit.paths import Tree
+from stablefit.training import processes
 
 # Orbax logs every save at INFO through absl; the program has its own progress display.
 logging.getLogger("absl").setLevel(logging.WARNING)
 
-_OPTIONS = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Orbax waits for every process at each save, unless it is told that one does it."""
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=str(own)
+    )
+
+
+def _manager(directory: Path) -> ocp.CheckpointManager:
+    directory.mkdir(parents=True, exist_ok=True)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=2, enable_async_checkpointing=False, create=False, multiprocessing_options=_alone()
+    )
+    return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
 def save_state(directory: Path, step: int, state: Tree, record: dict[str, Any]) -> None:
     """Saves what a run needs to go on: its arrays, and a JSON record of what the host knows.
 
     The save before this one is kept until this one is complete. A step that is saved already stays as it was: what has
-    come since its update is done again after a restore.
+    come since its update is done again after a restore. Of several processes the first does it.
     """
-    with ocp.CheckpointManager(directory.absolute(), options=_OPTIONS) as manager:
+    if not processes.is_first():
+        return
+    with _manager(directory) as manager:
         if step in manager.all_steps():
             return
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), record=ocp.args.JsonSave(record))
@@ -35,10 +52,11 @@ def save_state(directory: Path, step: int, state: Tree, record: dict[str, Any]) 
 
 def saved_steps(directory: Path) -> list[int]:
     """The steps of which a complete state is saved, in order; empty if there is none."""
-    if not directory.is_dir():
-        return []
-    with ocp.CheckpointManager(directory.absolute(), options=_OPTIONS) as manager:
-        return sorted(manager.all_steps())
+    steps = []
+    if directory.is_dir():
+        with _manager(directory) as manager:
+            steps = sorted(manager.all_steps())
+    return processes.from_first(steps)
 
 
 def restore_state(directory: Path, step: int, like: Tree) -> tuple[Tree, dict[str, Any]]:
@@ -47,22 +65,27 @@ def restore_state(directory: Path, step: int, like: Tree) -> tuple[Tree, dict[st
     Raises:
         InputError: the saved state cannot be read, or is of another run.
     """
-    with ocp.CheckpointManager(directory.absolute(), options=_OPTIONS) as manager:
-        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        items = ocp.args.Composite(state=ocp.args.StandardRestore(target), record=ocp.args.JsonRestore())
-        try:
-            saved = manager.restore(step, args=items)
-        except Exception as error:  # orbax raises ten different types for damage
-            raise InputError(
-                f"{directory / str(step)} cannot be read ({type(error).__name__}); delete it to start from an earlier "
-                "step, or anew"
-            ) from error
-        return saved["state"], saved["record"]
+    state, record, damage = like, {}, ""
+    if processes.is_first():
+        with _manager(directory) as manager:
+            target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+            items = ocp.args.Composite(state=ocp.args.StandardRestore(target), record=ocp.args.JsonRestore())
+            try:
+                saved = manager.restore(step, args=items)
+                state, record = saved["state"], saved["record"]
+            except Exception as error:  # orbax raises ten different types for damage
+                damage = f"{directory / str(step)} cannot be read ({type(error).__name__})"
+    damage, record = processes.from_first([damage, record])
+    if damage:
+        raise InputError(f"{damage}; delete it to start from an earlier step, or anew")
+    return processes.arrays_from_first(state), record
 
 
 def save_params(directory: Path, params: Tree) -> None:
-    """Saves a parameter tree, in place of what was there."""
-    with ocp.StandardCheckpointer() as checkpointer:
+    """Saves a parameter tree, in place of what was there. Of several processes the first does it."""
+    if not processes.is_first():
+        return
+    with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as checkpointer:
         checkpointer.save(directory.absolute(), params, force=True)
 
 
@@ -75,7 +98,7 @@ def load_params(directory: Path) -> Tree:
     if not directory.is_dir():
         raise InputError(f"{directory} is not there; give the folder of a finished seed that kept its parameters")
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(), multiprocessing_options=_alone()) as checkpointer:
             tree = checkpointer.metadata(directory.absolute()).item_metadata.tree
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
             return checkpointer.restore(directory.absolute(), restore_args=as_numpy)

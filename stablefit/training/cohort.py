@@ -17,6 +17,7 @@ from jax.sharding import PartitionSpec as P
 
 from stablefit import methods
 from stablefit.data.packing import Layout
+from stablefit.errors import InputError
 from stablefit.models.heads import Head
 from stablefit.paths import Key, Tree
 from stablefit.training import steps
@@ -32,6 +33,11 @@ def make_mesh(members: int, batch_size: int, devices: Sequence[Any] | None = Non
     devices = jax.devices() if devices is None else devices
     member = math.gcd(members, len(devices))
     data = min(len(devices) // member, batch_size)
+    if jax.process_count() > 1 and member * data < len(devices):
+        raise InputError(
+            f"{members} seeds at a time with config field batch_size={batch_size} cannot be spread over "
+            f"{len(devices)} devices of {jax.process_count()} processes; take as many seeds, or fewer processes"
+        )
     return jax.make_mesh(
         (member, data), ("member", "data"), axis_types=(AxisType.Auto,) * 2, devices=devices[: member * data]
     )
@@ -43,7 +49,7 @@ def default_size(seeds: int, member_bytes: int) -> int:
     One on each CPU device: a single member already fills the cores, and more only add memory traffic. On an
     accelerator, as many as its memory holds at `member_bytes` each, but no more than there are seeds.
     """
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     if device.platform == "cpu":
         return max(1, math.gcd(seeds, jax.device_count()))
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)

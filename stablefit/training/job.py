@@ -23,7 +23,7 @@ from stablefit.training.optimizer import make_optimizer, reinit_arguments, reini
 from stablefit.training.settings import Hypers, Settings, Spec
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Job:
     """A run that is ready to start."""
 
@@ -121,9 +121,9 @@ class Job:
         """The shapes of what is saved."""
         return jax.eval_shape(self.whole, self.shapes)
 
-    def cohort(self, members: int) -> Cohort:
-        mesh = make_mesh(members, self.spec.batch_size)
-        return Cohort(self.spec, self.hypers, self.model, self.make_params, self.total_steps, mesh, members)
+    def cohort(self, members: int, total_steps: int) -> Cohort:
+        """The programs of so many members, compiled already if this job has asked for them; folds share them."""
+        return _cohort(self, members, total_steps)
 
     def cohort_size(self, seeds: int) -> int:
         """How many seeds go into one program."""
@@ -216,6 +216,12 @@ def _renumbered(
     if words is None:
         return data
     return {name: dataclasses.replace(part, tokens=words.renumber(part.tokens)) for name, part in data.items()}
+
+
+@functools.lru_cache(maxsize=2)
+def _cohort(job: Job, members: int, total_steps: int) -> Cohort:
+    mesh = make_mesh(members, job.spec.batch_size)
+    return Cohort(job.spec, job.hypers, job.model, job.make_params, total_steps, mesh, members)
 
 
 # A study asks for the same texts, tokens and weights once a cell; nobody changes them.

@@ -16,7 +16,7 @@ from stablefit.data.encoding import Encoded
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
-from stablefit.training import checkpoints, metrics, stopping
+from stablefit.training import checkpoints, metrics, processes, stopping
 from stablefit.training.cohort import Cohort
 from stablefit.training.job import Job
 from stablefit.training.order import Order
@@ -68,23 +68,26 @@ class Member:
     diverged: bool = False
 
 
-def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str, Any]]:
+def run(
+    job: Job, directory: RunDirectory, progress: Progress, seeds: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
     """Trains every seed that the directory does not hold yet, and returns the rows of all, in the order of the config.
 
     Args:
         job: what to run.
         directory: where; rows that it has are not made again.
         progress: the display, which may be of more than this run.
+        seeds: only these.
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
-    cohorts: dict[tuple[int, int], Cohort] = {}
+    seeds = job.settings.seeds if seeds is None else seeds
     shown: dict[int, int] = {}  # how many steps of a seed the display knows of
     progress.weight = job.step_work
 
     def train(part: Job, group: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
-        cohort = cohorts.setdefault((len(group), part.total_steps), part.cohort(len(group)))
+        cohort = job.cohort(len(group), part.total_steps)
         running = _CohortRun(part, cohort, group, directory, progress, signals)
         progress.skip(sum(running.step - shown.get(seed, 0) for seed in group))
         do(running)
@@ -92,7 +95,7 @@ def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str,
 
     def train_each(seeds: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
         for part, own in job.parts(seeds) if seeds else ():
-            size = part.cohort_size(len(own))
+            size = processes.largest(part.cohort_size(len(own)))
             for i in range(0, len(own), size):
                 train(part, own[i : i + size], do)  # a cohort's arrays are gone when it returns, before the next's
 
@@ -103,9 +106,9 @@ def run(job: Job, directory: RunDirectory, progress: Progress) -> list[dict[str,
     with Signals() as signals:
         if job.comparison_step:
             _compare_seeds(job, directory, train_each)
-        train_each(directory.unfinished(job.settings.seeds), to_the_end)
+        train_each(directory.unfinished(seeds), to_the_end)
     rows = directory.results()
-    return [rows[seed] for seed in job.settings.seeds]
+    return [rows[seed] for seed in seeds]
 
 
 def _compare_seeds(job: Job, directory: RunDirectory, train_each: Callable[..., None]) -> None:
@@ -167,7 +170,7 @@ class _CohortRun:
             job.total_steps,
             cohort.row_quantum,
         )
-        self.noise_keys = cohort.put(_keys([s.noise for s in self.streams], "noise"), "member")
+        self.noise_keys = _keys(cohort, [s.noise for s in self.streams], "noise")
         self.state, self.best, self.step, self.members = self._start(seeds)
         self.best_said: dict[int, np.ndarray] = {}  # predictions of each member on validation
         # The last parameters of members that have stopped; what a save has of them are these.
@@ -206,7 +209,7 @@ class _CohortRun:
         self.state, records = self.cohort.train(
             self.state, self.tables["train"], batches, self.noise_keys, count, self.traced
         )
-        records = {name: np.asarray(values)[:, :count].tolist() for name, values in records.items()}
+        records = {name: np.asarray(x)[:, :count].tolist() for name, x in processes.read(records).items()}
         for i, member in enumerate(self.members):
             if member.stopped:
                 continue
@@ -217,9 +220,10 @@ class _CohortRun:
         self.step += count
         last = [losses[-1] for losses, member in zip(records["loss"], self.members, strict=True) if not member.stopped]
         self._show(count, float(np.mean(last)))
-        if self.signals.received is not None:
+        signum = processes.largest(self.signals.received or 0)
+        if signum:
             self.save()
-            raise Interrupted(self.signals.received)
+            raise Interrupted(signum)
 
     def _evaluate(self) -> None:
         scores, said = self._score(self.state.params, "validation")
@@ -246,12 +250,12 @@ class _CohortRun:
         if self.last is not None:  # those that stop now have theirs for the last time
             self.last = self.cohort.keep_better(self.last, self.state.params, self.cohort.put(going, "member"))
         overdue = time.monotonic() - self.saved_at > 60 * self.job.values["checkpoint_minutes"]
-        if overdue and self.step < total:
+        if processes.largest(overdue) and self.step < total:
             self.save()
 
     def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], list[np.ndarray]]:
         batches, order = self.evaluations[split]
-        outputs = np.asarray(self.cohort.predict(params, self.tables[split], batches))
+        outputs = np.asarray(processes.read(self.cohort.predict(params, self.tables[split], batches)))
         outputs = outputs.reshape(len(self.members), -1, *outputs.shape[3:])[:, order]
         heads = {name: tree for name, tree in params.items() if name != "encoder"}
         data, score = self.job.data[split], self.job.objective.score
@@ -311,7 +315,7 @@ class _CohortRun:
 
     def _start(self, seeds: list[int]) -> tuple[TrainState, Tree, int, list[Member]]:
         """Fresh members, or the newest save that all of them have and that can be read."""
-        keys = self.cohort.put(_keys([s.init for s in self.streams], "init"), "member")
+        keys = _keys(self.cohort, [s.init for s in self.streams], "init")
         state = self.cohort.init(keys, self.cohort.put(self.job.pretrained), self.traced)
         best = _copy(state.params)
         folders = [self.directory.seed(seed) / "state" for seed in seeds]
@@ -362,8 +366,10 @@ def _copy(tree: Tree) -> Tree:
 
 
 def _member(tree: Tree, i: int) -> Tree:
-    return jax.tree.map(lambda x: x[i], tree)
+    return processes.read(jax.tree.map(lambda x: x[i], tree))
 
 
-def _keys(seeds: list[int], stream: str) -> jax.Array:
-    return jax.numpy.stack([key_for(jax.random.key(seed), stream) for seed in seeds])
+def _keys(cohort: Cohort, seeds: list[int], stream: str) -> jax.Array:
+    data = [np.asarray(jax.random.key_data(key_for(jax.random.key(seed), stream))) for seed in seeds]
+    # JAX puts only plain numbers on the devices of several processes.
+    return jax.random.wrap_key_data(cohort.put(np.stack(data), "member"))

@@ -12,6 +12,7 @@ import numpy as np
 
 from stablefit.data import batches, packing
 from stablefit.data.packing import Layout
+from stablefit.training import processes
 
 PIECE_SECONDS = 1.0
 CAPACITY = 32  # most steps in a piece
@@ -57,7 +58,8 @@ class Order:
     def _count(self, rows: int) -> int:
         if not self._seconds_per_row:
             return 1  # to learn how long one takes
-        return int(np.clip(PIECE_SECONDS / (self._seconds_per_row * rows), 1, self._capacity))
+        count = int(np.clip(PIECE_SECONDS / (self._seconds_per_row * rows), 1, self._capacity))
+        return processes.largest(count)  # every process has a clock of its own
 
     def _layout(self, start: int, stop: int, rows: int) -> Layout:
         members = [

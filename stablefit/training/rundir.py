@@ -11,10 +11,12 @@ WORKDIR/seed_0/state           what an unfinished seed goes on from; removed whe
 """
 
 import fcntl
+import io
 import json
 import math
 import os
 import shutil
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from stablefit.errors import InputError
+from stablefit.training import processes
 from stablefit.training.settings import Settings, identity
 
 
@@ -91,13 +94,13 @@ class RunDirectory:
     def results(self) -> dict[int, dict[str, Any]]:
         """The row of every finished seed. A line cut off by a kill is not a row."""
         file = self.path / "results.jsonl"
-        rows = read_lines(file) if file.is_file() else []
+        rows = processes.from_first(read_lines(file) if file.is_file() else [])
         return {row["seed"]: row for row in rows}
 
     def compared(self) -> dict[int, float]:
         """The score of every seed that has come to where seeds are compared."""
         file = self.path / "compared.jsonl"
-        rows = read_lines(file) if file.is_file() else []
+        rows = processes.from_first(read_lines(file) if file.is_file() else [])
         return {row["seed"]: row["score"] for row in rows}
 
     def compare(self, scores: Mapping[int, float]) -> None:
@@ -107,9 +110,33 @@ class RunDirectory:
 
     def finish(self, row: dict[str, Any]) -> None:
         """Adds the row of a finished seed, on disk before this returns; its state is not needed any more."""
-        rows = [*self.results().values(), row]
+        rows = {**self.results(), row["seed"]: row}.values()
         write_whole(self.path / "results.jsonl", "".join(map(_line, rows)))
         shutil.rmtree(self.seed(row["seed"]) / "state", ignore_errors=True)
+
+    def adopt(self, row: dict[str, Any], files: bytes) -> None:
+        """Adds a seed that was finished elsewhere: its files, then its row.
+
+        Args:
+            row: as `finish` takes it.
+            files: of its folder, from `pack`; they take the place of what an unfinished run of the seed left.
+        """
+        folder = self.seed(row["seed"])
+        fresh = folder.with_name(f".{folder.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        with tarfile.open(fileobj=io.BytesIO(files)) as archive:
+            archive.extractall(fresh, filter="data")
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
+        self.finish(row)
+
+
+def pack(folder: Path) -> bytes:
+    """The files of a seed as a tar archive."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.add(folder, arcname="")
+    return stream.getvalue()
 
 
 class MetricsFile:
