@@ -47,7 +47,7 @@ def make(tiny_root):
     """`make(**changes)`: a tiny job."""
 
     def make(**changes):
-        return job.load(settings.read(tiny.config(tiny_root, max_steps=STEPS, keep="best", **changes)))
+        return job.load(settings.read(tiny.config(tiny_root, **{"max_steps": STEPS, "keep": "best"} | changes)))
 
     return make
 
@@ -56,9 +56,9 @@ def make(tiny_root):
 def driver(monkeypatch):
     """`driver(action)`: calls it with the study each time that the driver looks at its tasks."""
 
-    def install(action):
-        wait = launch._Study.wait
+    wait = launch._Study.wait
 
+    def install(action):
         def wait_and_act(self):
             wait(self)
             action(self)
