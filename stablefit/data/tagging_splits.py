@@ -66,7 +66,7 @@ def choose(
         has_dev: whether there is a file of validation documents.
 
     >>> {part: indices.tolist() for part, indices in choose(8, 3, folds=4, fold=1).items()}
-    {'test': [0, 5], 'validation': [6], 'train': [1, 3, 4]}
+    {'test': [0, 3], 'validation': [4], 'train': [1, 2, 5]}
     """
     chosen: dict[str, np.ndarray] = {}
     train = np.arange(n)

@@ -12,9 +12,8 @@ turns it into c, and the full table is exact, up to rounding, at a fraction of t
 import dataclasses
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from stablefit.paths import Tree
 
@@ -46,9 +45,12 @@ class Vocabulary:
         """The table to train, [K + 1, D]: the rows that occur and a row of ones."""
         return np.concatenate([self.table[self.pieces], np.ones_like(self.table[:1])])
 
-    def expand(self, trained: jax.Array) -> jax.Array:
+    def expand(self, trained: ArrayLike) -> np.ndarray:
         """The full table [V, D] from what `compact` became, [K + 1, D]."""
-        return (jnp.asarray(self.table) * trained[-1:]).at[self.pieces].set(trained[:-1])
+        rows = np.asarray(trained)
+        table = self.table * rows[-1:]
+        table[self.pieces] = rows[:-1]
+        return table
 
 
 def occurring(tokens: Sequence[np.ndarray], table: np.ndarray) -> Vocabulary:
@@ -61,7 +63,7 @@ def occurring(tokens: Sequence[np.ndarray], table: np.ndarray) -> Vocabulary:
     >>> few = occurring([np.array([[5, 2]]), np.array([7, 5])], np.arange(16.0).reshape(8, 2))
     >>> few.pieces.tolist(), few.renumber(np.array([7, 2])).tolist()
     ([2, 5, 7], [2, 0])
-    >>> bool((few.expand(jnp.asarray(few.compact())) == few.table).all())
+    >>> bool((few.expand(few.compact()) == few.table).all())
     True
     """
     return Vocabulary(np.unique(np.concatenate([np.unique(t) for t in tokens])).astype(np.int32), table)

@@ -114,12 +114,14 @@ class Job:
         if self.words is None:
             return params
         table = params["encoder"]["embeddings"]["word_embeddings"]["embedding"]
-        return vocabulary.with_table(params, self.words.expand(jnp.asarray(table)))
+        return vocabulary.with_table(params, self.words.expand(table))
 
     @property
     def whole_shapes(self) -> Tree:
         """The shapes of what is saved."""
-        return jax.eval_shape(self.whole, self.shapes)
+        if self.words is None:
+            return self.shapes
+        return vocabulary.with_table(self.shapes, jax.ShapeDtypeStruct(self.words.table.shape, self.words.table.dtype))
 
     def cohort(self, members: int, total_steps: int) -> Cohort:
         """The programs of so many members, compiled already if this job has asked for them; folds share them."""
@@ -188,7 +190,7 @@ def load(settings: Settings) -> Job:
 
 
 def _rest_follows(job: Job) -> bool:
-    """Whether word pieces that never occur can be left out of training and put back exactly: see `data.vocabulary`.
+    """Whether word pieces that never occur can be left out of training and put back exactly: see `models.vocabulary`.
 
     Not if the table starts anew, nor where what decay does to these rows goes through Adam or into a norm.
     """

@@ -132,6 +132,7 @@ def test_a_task_that_begins_again_takes_its_steps_back(capsys):
     """What a dead attempt told counts no more, nor what comes from it late."""
     study = launch._Study.__new__(launch._Study)
     study.progress = progress.Progress(100)
+    study.jobs = {"cell": SimpleNamespace(step_work=1.0)}
     study.pieces = [launch._Piece("cell", [3])]
     told = [
         (0, "first", "skip", (0,)),

@@ -42,13 +42,22 @@ def test_counts_are_kept_by_type():
         "PER": Counts(hits=0, predicted=0, gold=1),
     }
     assert (scores.per_type["ORG"].precision, scores.per_type["ORG"].recall, scores.per_type["ORG"].f1) == (0, 0, 0)
-    assert scores.as_row() == {f"entity_{name}_strict": 1 / 3 for name in ("f1", "precision", "recall")}
+    row = scores.as_row()
+    assert {name: row.pop(f"entity_{name}_strict") for name in ("f1", "precision", "recall")} == {
+        name: 1 / 3 for name in ("f1", "precision", "recall")
+    }
+    assert row.pop("entity_recall_strict_LOC") == 1
+    assert row.pop("entity_precision_strict_LOC") == 1 / 2
+    assert row.pop("entity_f1_strict_LOC") == 2 / 3
+    assert len(row) == 6
+    assert set(row.values()) == {0}
 
 
 def test_the_mode_stands_beside_the_number():
     scores = score_tags([["B-LOC"]], [["I-LOC"]], "conlleval")
     assert str(scores).splitlines()[0] == "entity F1 (conlleval) 1.0000, precision 1.0000, recall 1.0000, 1 gold"
-    assert set(scores.as_row()) == {"entity_f1_conlleval", "entity_precision_conlleval", "entity_recall_conlleval"}
+    named = {f"entity_{name}_conlleval" for name in ("f1", "precision", "recall")}
+    assert set(scores.as_row()) == named | {f"{name}_LOC" for name in named}
 
 
 def test_entities_lost_before_the_model_are_misses():
