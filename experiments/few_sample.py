@@ -33,6 +33,7 @@ def add_cells(add, task):
         cell(f"re-init of the top {blocks}", reinit_layers=blocks)
     cell("layer-wise decay 0.9", layer_decay=0.9)
     cell("mixout 0.1", mixout_rate=0.1, dropout=0.0)
+    cell("no dropout", dropout=0.0)  # the other half of what the cell above changes
     cell("decay to init 1", init_decay=1.0)
     cell("weight decay 0.01", weight_decay=0.01)
     cell("longer, 6 epochs", epochs=6.0)
