@@ -2,7 +2,7 @@
 
     python -m stablefit.grid --sweep=experiments/cola_few_sample.py --config.data_dir=DIR
 
-Twelve settings of few_sample.py, ten seeds each.
+The settings of few_sample.py, ten seeds each.
 """
 
 from experiments.few_sample import add_cells
