@@ -2,8 +2,8 @@
 
     python -m stablefit.grid --sweep=experiments/ccks_tuning.py --config.data_dir=DIR --config.model=MODEL
 
-One change at a time from 8 epochs in batches of 8 at 2e-4. Validation is a tenth of the documents of the training folds,
-so the test scores of these runs choose nothing.
+One change at a time from 8 epochs in batches of 8 at 2e-4. Validation is a tenth of the documents of the training
+folds, so the test scores of these runs choose nothing.
 """
 
 
