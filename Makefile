@@ -38,7 +38,7 @@ test-slow: $(READY) ## the tests that take longer
 parity: $(READY) torch ## the tests against PyTorch, where it is installed in .venv
 	$(BIN)/python -m pytest -q -m parity
 
-bench: data-is-set $(READY) torch ## speed beside PyTorch's, about three hours on two quiet cores: make bench DATA=folder of GLUE
+bench: data-is-set $(READY) torch ## speed beside PyTorch's, two to three hours on two quiet cores: make bench DATA=folder of GLUE
 	$(BIN)/python -m benchmarks.step_time --rounds=10 --out=benchmarks/results/step_time.json
 	$(BIN)/python -m benchmarks.contest start --rounds=5 --data="$(DATA)" --out=benchmarks/results/start.json
 	$(BIN)/python -m benchmarks.contest epoch --rounds=3 --data="$(DATA)" --out=benchmarks/results/epoch.json

@@ -188,23 +188,35 @@ SUITES: dict[str, Callable[[argparse.Namespace, Path], dict[str, list[Command]]]
 
 
 def table(costs: Mapping[str, Sequence[Cost]]) -> list[dict[str, object]]:
-    """A row a contender: medians and spread, and the first contender's median wall time as a share of its own."""
-    first_s = statistics.median(cost.wall_s for cost in next(iter(costs.values())))
-    rows: list[dict[str, object]] = []
-    for name, of in costs.items():
-        wall_s = statistics.median(cost.wall_s for cost in of)
-        rows.append(
-            {
-                "contender": name,
-                "wall_s": wall_s,
-                "wall_min_s": min(cost.wall_s for cost in of),
-                "wall_max_s": max(cost.wall_s for cost in of),
-                "cpu_s": statistics.median(cost.cpu_s for cost in of),
-                "peak_mb": statistics.median(cost.peak_mb for cost in of),
-                "ratio": round(first_s / wall_s, 3),
-            }
-        )
-    return rows
+    """A row a contender: medians and spread."""
+    return [
+        {
+            "contender": name,
+            "wall_s": _median(of, "wall_s"),
+            "wall_min_s": min(cost.wall_s for cost in of),
+            "wall_max_s": max(cost.wall_s for cost in of),
+            "cpu_s": _median(of, "cpu_s"),
+            "peak_mb": _median(of, "peak_mb"),
+        }
+        for name, of in costs.items()
+    ]
+
+
+def ratios(costs: Mapping[str, Sequence[Cost]]) -> dict[str, dict[str, float]]:
+    """Of medians: each of ours over each of theirs; where all are ours, each over the first."""
+    ours = [name for name in costs if name.startswith("stablefit")]
+    theirs = [name for name in costs if name not in ours]
+    pairs = [(a, b) for a in ours for b in theirs] or [(a, theirs[0]) for a in theirs[1:]]
+    return {
+        f"{a} / {b}": {
+            kind: round(_median(costs[a], kind) / _median(costs[b], kind), 3) for kind in ("wall_s", "cpu_s", "peak_mb")
+        }
+        for a, b in pairs
+    }
+
+
+def _median(of: Sequence[Cost], kind: str) -> float:
+    return round(statistics.median(getattr(cost, kind) for cost in of), 2)
 
 
 def main() -> None:
@@ -233,13 +245,17 @@ def main() -> None:
                 costs[name].append(cost)
                 said = f"{cost.wall_s} s, {cost.cpu_s} s of CPU, {cost.peak_mb} MB"
                 print(f"round {number + 1}  {name}: {said}", flush=True)
-    rows = table(costs)
-    print("\n" + f"{'':<45}" + "".join(f"{key:>12}" for key in list(rows[0])[1:]))
+    rows, shares = table(costs), ratios(costs)
+    print("\n" + f"{'':<84}" + "".join(f"{key:>12}" for key in list(rows[0])[1:]))
     for row in rows:
-        print(f"{row['contender']:<45}" + "".join(f"{row[key]:>12}" for key in list(row)[1:]))
+        print(f"{row['contender']:<84}" + "".join(f"{row[key]:>12}" for key in list(row)[1:]))
+    for pair, share in shares.items():
+        cells = (share["wall_s"], "", "", share["cpu_s"], share["peak_mb"])
+        print(f"{pair:<84}" + "".join(f"{cell:>12}" for cell in cells))
     if options.out:
         runs = {name: [cost._asdict() for cost in of] for name, of in costs.items()}
-        options.out.write_text(json.dumps({"about": about, "results": rows, "runs": runs}, indent=1) + "\n")
+        result = {"about": about, "results": rows, "ratios": shares, "runs": runs}
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -68,9 +68,12 @@ def test_without_a_gpu_there_is_one_line_and_code_2(monkeypatch, capsys):
 def test_medians_and_spread():
     found = step_time.summary([{"cpu": 0.3, "wall": 0.5}, {"cpu": 0.1, "wall": 0.2}, {"cpu": 0.2, "wall": 0.3}])
     assert [found[f"cpu_{of}_ms"] for of in ("median", "min", "max")] == [200, 100, 300]
-    rows = contest.table({"a": [contest.Cost(2, 3, 4), contest.Cost(4, 3, 8)], "b": [contest.Cost(6, 9, 1)]})
-    assert [row["ratio"] for row in rows] == [1.0, 0.5]
-    assert (rows[0]["wall_min_s"], rows[0]["wall_s"], rows[0]["wall_max_s"], rows[0]["peak_mb"]) == (2, 3, 4, 6)
+    costs = {"stablefit": [contest.Cost(2, 3, 4), contest.Cost(4, 3, 8)], "Trainer": [contest.Cost(6, 9, 1)]}
+    row = contest.table(costs)[0]
+    assert (row["wall_min_s"], row["wall_s"], row["wall_max_s"], row["peak_mb"]) == (2, 3, 4, 6)
+    assert contest.ratios(costs) == {"stablefit / Trainer": {"wall_s": 0.5, "cpu_s": 0.333, "peak_mb": 6}}
+    own = {"1 seed": costs["Trainer"], "2 seeds": costs["stablefit"]}
+    assert list(contest.ratios(own)) == ["2 seeds / 1 seed"]
 
 
 def test_what_is_not_installed_has_no_version():
