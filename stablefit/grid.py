@@ -40,7 +40,7 @@ def _run(argv: Sequence[str]) -> int:
     own = flags.parse_grid(argv)
     from stablefit.training import host, settings
 
-    host.prepare()
+    process = host.prepare()
     from stablefit.study import grid, launch
     from stablefit.training import job, loop, processes
 
@@ -54,7 +54,7 @@ def _run(argv: Sequence[str]) -> int:
         try:
             # All are loaded before any runs: a mistake in the last cell is found now.
             jobs = {name: job.load(cell) for name, cell in cells.items()}
-            print(grid.announcement(jobs, workdir), end="\n\n", flush=True)
+            print(f"{grid.announcement(jobs, workdir)}\n\nprocess  {process}", end="\n\n", flush=True)
             if own.plan:
                 return 0
             grid.record(workdir, sweep, shlex.join(["python", "-m", "stablefit.grid", *argv]))

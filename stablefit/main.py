@@ -42,13 +42,13 @@ def _run(argv: Sequence[str]) -> int:
     from stablefit.training import host, settings
 
     config = settings.read(flags.config)
-    host.prepare()
+    process = host.prepare()
     from stablefit.training import job as jobs
     from stablefit.training import loop, plan, processes, progress, rundir
 
     with processes.joined(Path(flags.workdir or Path("runs") / flags.name), flags.distributed) as workdir:
         job = jobs.load(config)
-        print(plan.announcement(job), end="\n\n", flush=True)
+        print(plan.announcement(job, process), end="\n\n", flush=True)
         if flags.plan:
             return 0
         try:

@@ -48,7 +48,7 @@ def test_help_imports_nothing_heavy():
 def test_a_run_tells_its_plan_and_its_results(command, tmp_path):
     done = run(command, f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
-    for expected in ("6 of 8 examples", "encoder/layer_1", "mean", "of 2 runs failed", "config "):
+    for expected in ("6 of 8 examples", "encoder/layer_1", "mean", "of 2 runs failed", "config ", "process  freed"):
         assert expected in done.stdout
     assert "[12/12 steps" in done.stderr
     assert json.loads((tmp_path / "run" / "config.json").read_text())["seeds"] == [0, 1]

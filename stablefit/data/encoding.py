@@ -1,6 +1,7 @@
 """Examples -> token arrays. The only file here that knows Hugging Face's tokenizers."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,13 +64,18 @@ def load_tokenizer(directory: str | Path, vocab_size: int | None = None) -> Toke
     """
     # transformers says at import that there is no PyTorch; there need not be one.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    from transformers import AutoTokenizer
-
     name = str(directory)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            name, local_files_only=Path(name).is_dir(), trust_remote_code=False, use_fast=True
-        )
+        if _is_berts(Path(name)):
+            from transformers import BertTokenizer
+
+            tokenizer = BertTokenizer.from_pretrained(name, local_files_only=True)
+        else:
+            from transformers import AutoTokenizer
+
+            tokenizer = AutoTokenizer.from_pretrained(
+                name, local_files_only=Path(name).is_dir(), trust_remote_code=False, use_fast=True
+            )
     except Exception as error:  # every layer of transformers raises its own
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"no tokenizer in {name!r}: {reason}; expected tokenizer.json or vocab.txt") from None
@@ -79,6 +85,16 @@ def load_tokenizer(directory: str | Path, vocab_size: int | None = None) -> Toke
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.padding_side = tokenizer.truncation_side = "right"
     return tokenizer
+
+
+def _is_berts(directory: Path) -> bool:
+    """Whether a directory says that its tokenizer is BERT's, which is what AutoTokenizer then makes.
+
+    AutoTokenizer imports what models need, and with it PyTorch where that is installed: seconds, and memory.
+    """
+    file = directory / "tokenizer_config.json"
+    named = json.loads(file.read_text(encoding="utf-8")).get("tokenizer_class", "") if file.is_file() else ""
+    return named in ("BertTokenizer", "BertTokenizerFast")
 
 
 def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded:

@@ -12,17 +12,22 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _KEEP_FREED_MEMORY = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 1 << 28}
 
 
-def prepare() -> None:
+def prepare() -> str:
     """Keeps freed memory in the process, and compiled programs in the user's cache directory.
 
     A step on a CPU allocates its temporaries anew each time; glibc gives them back to the kernel, which hands them out
     again page by page. Keeping them saves these page faults and changes no number.
     `STABLEFIT_CACHE` names another cache directory; empty turns the cache off.
+
+    Returns:
+        what was set, in words.
     """
+    memory = "goes back to the system"
     if sys.platform == "linux" and os.confstr("CS_GNU_LIBC_VERSION"):
         libc = ctypes.CDLL(None)
-        for option, value in _KEEP_FREED_MEMORY.items():
-            libc.mallopt(option, value)
+        taken = [libc.mallopt(option, value) for option, value in _KEEP_FREED_MEMORY.items()]
+        if all(taken):
+            memory = "stays in the process"
     default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "stablefit" / "programs"
     cache = os.environ.get("STABLEFIT_CACHE", str(default))
     import jax
@@ -31,3 +36,4 @@ def prepare() -> None:
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    return f"freed memory {memory}; compiled programs are {f'kept in {cache}' if cache else 'not kept'}"

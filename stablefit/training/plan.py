@@ -19,8 +19,13 @@ from stablefit.training.optimizer import reinit_mask
 from stablefit.training.settings import IDENTITY
 
 
-def announcement(job: Job) -> str:
-    """What the run will do: model, task, sizes, steps, methods, parameter groups."""
+def announcement(job: Job, process: str = "") -> str:
+    """What the run will do: model, task, sizes, steps, methods, parameter groups.
+
+    Args:
+        job: what is run.
+        process: what `host.prepare` has set.
+    """
     spec, task = job.spec, job.task
     size = job.encoder
     width = job.data["train"].tokens.shape[1]
@@ -44,6 +49,7 @@ def announcement(job: Job) -> str:
         ("methods", ", ".join(methods_on(job)) or "none beside Adam"),
         ("seeds", f"{', '.join(map(str, job.settings.seeds))}; config {job.settings.fingerprint}"),
         ("device", f"{job.provenance['device']}, mesh member={mesh['member']} data={mesh['data']}"),
+        *([("process", process)] if process else []),
     ]
     return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + aligned(_groups(parameter_rows(job)))
 

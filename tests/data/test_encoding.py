@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +148,15 @@ def test_minilm():
     encoded = encode(_examples(["The movie was unexpectedly good. " * 40]), tokenizer, 256)
     assert encoded.tokens.shape == (1, 248)
     assert encoded.tokens[0, :4].tolist() == [101, 1996, 3185, 2001]
+
+
+def test_a_tokenizer_of_bert_is_had_without_what_models_need(tiny_root):
+    """The same class as AutoTokenizer's, and not its imports, among which is PyTorch where it is installed."""
+    program = (
+        "import sys; from stablefit.data.encoding import load_tokenizer; own = type(load_tokenizer(sys.argv[1]))\n"
+        "print([name for name in ('torch', 'transformers.modeling_rope_utils') if name in sys.modules])\n"
+        "from transformers import AutoTokenizer; print(own is type(AutoTokenizer.from_pretrained(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", program, str(tiny_root / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split("\n") == ["[]", "True", ""]

@@ -70,6 +70,7 @@ def test_a_study_runs_each_seed_of_each_cell_once(sweep, tmp_path, capsys, monke
     announced, table = shown.out.split("\nsetting ")
     assert "study    3 cells, 6 runs\ndone     0 runs are in" in announced
     assert "to do    6 runs, 18 steps;" in announced
+    assert "process  freed memory" in announced
     table = table.splitlines()
     assert [line.split("  ")[0] for line in table[1:4]] == [cell.name for cell in grid.expand(sweep)]
     assert table[1].endswith("baseline")

@@ -1,0 +1,43 @@
+"""What a process sets before JAX computes, seen from inside one that has set it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Ten times 64 MB, freed each time, as a step's temporaries are: faulted in once if they stay, ten times if they do not.
+PROGRAM = """
+import ctypes, resource, sys
+from stablefit.training import host
+if "set" in sys.argv:
+    print(host.prepare())
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    block = libc.malloc(ctypes.c_size_t(1 << 26))
+    ctypes.memset(block, 1, 1 << 26)
+    libc.free(block)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize() >> 26)
+"""
+
+
+def lines(*arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not os.confstr("CS_GNU_LIBC_VERSION"), reason="needs glibc")
+def test_freed_memory_is_kept_and_that_is_said(tmp_path):
+    said, faulted = lines("set", STABLEFIT_CACHE=str(tmp_path))
+    assert said == f"freed memory stays in the process; compiled programs are kept in {tmp_path}"
+    assert int(faulted) <= 2
+    assert int(lines()[0]) >= 9  # without it
+    assert lines("set", STABLEFIT_CACHE="")[0].endswith("; compiled programs are not kept")
