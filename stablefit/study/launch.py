@@ -24,7 +24,7 @@ import numpy as np
 
 from stablefit.errors import InputError
 from stablefit.models.vocabulary import Vocabulary
-from stablefit.training import host, loop
+from stablefit.training import host, loop, signals
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, pack
@@ -33,7 +33,7 @@ MAX_RETRIES = 3  # of a task whose node or process died
 
 
 def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress: Progress) -> list[str]:
-    """Runs one cell after another in this process.
+    """Runs the cells in this process: those that can share programs together, else one after another.
 
     Args:
         jobs: name of each cell -> what to run.
@@ -43,10 +43,11 @@ def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress:
     Returns:
         a line for everything that could not be run: none.
     """
+    groups: dict[tuple, list[str]] = {}
     for name, job in jobs.items():
-        if folders[name].unfinished(job.settings.seeds):
-            progress.line(name)
-            loop.run(job, folders[name], progress)
+        groups.setdefault(job.settings.program, []).append(name)
+    for names in groups.values():
+        loop.run_together(jobs[names[0]], {name: folders[name] for name in names}, progress)
     return []
 
 
@@ -68,13 +69,13 @@ def on_ray(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progres
         raise InputError("--launcher=ray needs a package: pip install 'stablefit[ray]'") from None
     if not any(folders[name].unfinished(job.settings.seeds) for name, job in jobs.items()):
         return []
-    with _connection(ray), loop.Signals() as signals:
+    with _connection(ray), signals.Signals() as noted:
         study = _Study(ray, jobs, folders, progress)
         while study.pending:
             study.wait()
-            if signals.received is not None:
+            if noted.received is not None:
                 study.cancel()
-                raise loop.Interrupted(signals.received)
+                raise signals.Interrupted(noted.received)
         study.show()
         return study.lost
 
@@ -140,7 +141,7 @@ class _Study:
             **options,
             max_calls=0 if kind == "CPU" else 1,
             max_retries=MAX_RETRIES,
-            retry_exceptions=[loop.Interrupted],  # a node that is told to stop tells its tasks
+            retry_exceptions=[signals.Interrupted],  # a node that is told to stop tells its tasks
         )(_work)
         parts = _ship(ray, jobs)
         self.pending = {
@@ -163,7 +164,7 @@ class _Study:
                 del self.pending[task]
             except self.ray.exceptions.RayError as error:
                 raised = isinstance(error, self.ray.exceptions.RayTaskError)
-                if raised and not isinstance(error.cause, loop.Interrupted):
+                if raised and not isinstance(error.cause, signals.Interrupted):
                     self.cancel()
                     raise InputError(str(error.cause)) if isinstance(error.cause, InputError) else error from None
                 del self.pending[task]

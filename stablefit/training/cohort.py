@@ -64,7 +64,8 @@ class Cohort:
 
     Args:
         spec: what the members share.
-        hypers: what they share of the hyper-parameters; the traced ones are given to `train`.
+        hypers: what they share of the hyper-parameters; of the traced ones only that they are: `init` and `train` are
+            given a value for each member.
         model: the network; its `apply` takes tokens, types and segments.
         make_params: key and pre-trained tree -> parameters of one member (new head, re-initialised leaves).
         total_steps: T, the length of the schedule.
@@ -91,9 +92,17 @@ class Cohort:
         rest = {name: self.put(x, *lead) for name, x in batches._asdict().items() if name not in rows}
         return Layout(**rows, **rest)
 
-    def traced(self) -> Tree:
-        """The traced hyper-parameters, one value a member."""
-        return self.put({k: jnp.full(self.members, v) for k, v in self.hypers.traced().items()}, "member")
+    def traced(self, hypers: Sequence[Hypers]) -> Tree:
+        """The traced hyper-parameters, one value a member.
+
+        Args:
+            hypers: of each member.
+        """
+        columns = {name: [getattr(member, name) for member in hypers] for name in self.hypers.traced()}
+        # Of weak type, as a Python number is.
+        return self.put(
+            {name: jnp.stack([jnp.asarray(v) for v in column]) for name, column in columns.items()}, "member"
+        )
 
     @functools.cached_property
     def init(self) -> Callable[[Key, Tree, Tree], TrainState]:
