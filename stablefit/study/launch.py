@@ -1,9 +1,9 @@
 """Where the runs of a study are done: this machine, or a Ray cluster.
 
-On Ray a task is a piece of a cell: some of its seeds. Weights and data travel to it through Ray's object store; it
-works in a temporary folder and hands rows and files back. The driver alone writes to the study, a row after its files:
-the nodes need no shared file system, and a row is in the ledger once. What a node had not finished when it died begins
-again.
+Here, cells that can share programs are done together. On Ray a task is a piece of one cell: some of its seeds. Weights
+and data travel to it through Ray's object store; it works in a temporary folder and hands rows and files back. The
+driver alone writes to the study, a row after its files: the nodes need no shared file system, and a row is in the
+ledger once. What a node had not finished when it died begins again.
 """
 
 import contextlib
@@ -33,7 +33,10 @@ MAX_RETRIES = 3  # of a task whose node or process died
 
 
 def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress: Progress) -> list[str]:
-    """Runs the cells in this process: those that can share programs together, else one after another.
+    """Runs the cells in this process, those that can share programs together.
+
+    A cohort then has runs of several cells, as many as the device takes. On a CPU it takes one: the cells follow each
+    other, and the programs of the first do for all.
 
     Args:
         jobs: name of each cell -> what to run.
@@ -54,7 +57,8 @@ def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress:
 def on_ray(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress: Progress) -> list[str]:
     """The same as tasks of the Ray cluster that `ray.init()` finds: RAY_ADDRESS, this node's, or a new one here.
 
-    A task takes a TPU chip; where the cluster has none a GPU; where it has none all CPUs of a node.
+    A task has runs of one cell, and shares compiled programs with others only by its node's cache of them. It takes a
+    TPU chip; where the cluster has none a GPU; where it has none all CPUs of a node.
 
     Returns:
         a line for every task whose node died again and again.

@@ -35,25 +35,25 @@ def make_mesh(members: int, batch_size: int, devices: Sequence[Any] | None = Non
     data = min(len(devices) // member, batch_size)
     if jax.process_count() > 1 and member * data < len(devices):
         raise InputError(
-            f"{members} seeds at a time with config field batch_size={batch_size} cannot be spread over "
-            f"{len(devices)} devices of {jax.process_count()} processes; take as many seeds, or fewer processes"
+            f"{members} runs at a time with config field batch_size={batch_size} cannot be spread over "
+            f"{len(devices)} devices of {jax.process_count()} processes; take as many runs, or fewer processes"
         )
     return jax.make_mesh(
         (member, data), ("member", "data"), axis_types=(AxisType.Auto,) * 2, devices=devices[: member * data]
     )
 
 
-def default_size(seeds: int, member_bytes: int) -> int:
+def default_size(runs: int, member_bytes: int) -> int:
     """How many members to put into one program.
 
     One on each CPU device: a single member already fills the cores, and more only add memory traffic. On an
-    accelerator, as many as its memory holds at `member_bytes` each, but no more than there are seeds.
+    accelerator, as many as its memory holds at `member_bytes` each, but no more than there are runs.
     """
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        return max(1, math.gcd(seeds, jax.device_count()))
+        return max(1, math.gcd(runs, jax.device_count()))
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
-    return max(1, min(seeds, int(0.8 * limit) // member_bytes * jax.device_count()))
+    return max(1, min(runs, int(0.8 * limit) // member_bytes * jax.device_count()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -145,7 +145,7 @@ def test_a_cell_that_comes_later_costs_the_others_nothing(cells, tmp_path, monke
 
 
 def test_seeds_are_compared_within_their_cell(cells, tmp_path):
-    changes = {"seeds": (0, 1, 2), "stop_seeds_at": 0.3, "keep_seeds": 0.3, "cohort_size": 4}
+    changes = {"seeds": (0, 1, 2), "stop_seeds_at": 0.3, "keep_seeds": 0.3}
     whole, each = cells(**changes), tmp_path / "each"
     rows = run(whole, tmp_path / "all")
     for name, one in whole.items():
