@@ -80,7 +80,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     # The machine; none of these is part of what a run is.
     config.compute_dtype = "float32"  # bfloat16: inputs of matrix products, with fp32 sums and fp32 weights
-    config.cohort_size = 0  # seeds in one compiled program; 0: chosen by the device (1 on a CPU)
+    config.cohort_size = 0  # runs in one compiled program; 0: chosen by the device (1 on a CPU)
     config.keep = "best_and_last"  # best_and_last, best or none: parameters kept at the end
     config.checkpoint_minutes = 5.0  # how much work an unannounced kill may cost; a signal costs none
     config.tensorboard = False  # write TensorBoard files beside the JSON lines

@@ -42,7 +42,7 @@ def _run(argv: Sequence[str]) -> int:
 
     process = host.prepare()
     from stablefit.study import grid, launch
-    from stablefit.training import job, loop, processes
+    from stablefit.training import job, processes, signals
 
     sweep = Path(own.sweep)
     sys.path.insert(0, str(sweep.resolve().parent.parent))
@@ -59,7 +59,7 @@ def _run(argv: Sequence[str]) -> int:
                 return 0
             grid.record(workdir, sweep, shlex.join(["python", "-m", "stablefit.grid", *argv]))
             lost = grid.run(jobs, workdir, own.quiet, launch.on_ray if own.launcher == "ray" else launch.here)
-        except loop.Interrupted as stop:
+        except signals.Interrupted as stop:
             return program.interrupted(workdir, stop.signum)
     if own.distributed and not processes.is_first():
         return 0

@@ -44,7 +44,7 @@ def _run(argv: Sequence[str]) -> int:
     config = settings.read(flags.config)
     process = host.prepare()
     from stablefit.training import job as jobs
-    from stablefit.training import loop, plan, processes, progress, rundir
+    from stablefit.training import loop, plan, processes, progress, rundir, signals
 
     with processes.joined(Path(flags.workdir or Path("runs") / flags.name), flags.distributed) as workdir:
         job = jobs.load(config)
@@ -57,7 +57,7 @@ def _run(argv: Sequence[str]) -> int:
                 total = loop.planned_steps(job, list(directory.results().values()))
                 with progress.Progress(total, quiet=flags.quiet or not processes.is_first()) as display:
                     rows = loop.run(job, directory, display)
-        except loop.Interrupted as stop:
+        except signals.Interrupted as stop:
             return program.interrupted(workdir, stop.signum)
         print(plan.result_table(rows, job.task.selection_metric, job.task.report_metric))
         print(f"\nresults in {workdir}")

@@ -1,9 +1,9 @@
 """Where the runs of a study are done: this machine, or a Ray cluster.
 
-On Ray a task is a piece of a cell: some of its seeds. Weights and data travel to it through Ray's object store; it
-works in a temporary folder and hands rows and files back. The driver alone writes to the study, a row after its files:
-the nodes need no shared file system, and a row is in the ledger once. What a node had not finished when it died begins
-again.
+Here, cells that can share programs are done together. On Ray a task is a piece of one cell: some of its seeds. Weights
+and data travel to it through Ray's object store; it works in a temporary folder and hands rows and files back. The
+driver alone writes to the study, a row after its files: the nodes need no shared file system, and a row is in the
+ledger once. What a node had not finished when it died begins again.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ import numpy as np
 
 from stablefit.errors import InputError
 from stablefit.models.vocabulary import Vocabulary
-from stablefit.training import host, loop
+from stablefit.training import host, loop, signals
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, pack
@@ -33,7 +33,10 @@ MAX_RETRIES = 3  # of a task whose node or process died
 
 
 def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress: Progress) -> list[str]:
-    """Runs one cell after another in this process.
+    """Runs the cells in this process, those that can share programs together.
+
+    A cohort then has runs of several cells, as many as the device takes. On a CPU it takes one: the cells follow each
+    other, and the programs of the first do for all.
 
     Args:
         jobs: name of each cell -> what to run.
@@ -43,17 +46,19 @@ def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress:
     Returns:
         a line for everything that could not be run: none.
     """
+    groups: dict[tuple, list[str]] = {}
     for name, job in jobs.items():
-        if folders[name].unfinished(job.settings.seeds):
-            progress.line(name)
-            loop.run(job, folders[name], progress)
+        groups.setdefault(job.settings.program, []).append(name)
+    for names in groups.values():
+        loop.run_together(jobs[names[0]], {name: folders[name] for name in names}, progress)
     return []
 
 
 def on_ray(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress: Progress) -> list[str]:
     """The same as tasks of the Ray cluster that `ray.init()` finds: RAY_ADDRESS, this node's, or a new one here.
 
-    A task takes a TPU chip; where the cluster has none a GPU; where it has none all CPUs of a node.
+    A task has runs of one cell, and shares compiled programs with others only by its node's cache of them. It takes a
+    TPU chip; where the cluster has none a GPU; where it has none all CPUs of a node.
 
     Returns:
         a line for every task whose node died again and again.
@@ -68,13 +73,13 @@ def on_ray(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progres
         raise InputError("--launcher=ray needs a package: pip install 'stablefit[ray]'") from None
     if not any(folders[name].unfinished(job.settings.seeds) for name, job in jobs.items()):
         return []
-    with _connection(ray), loop.Signals() as signals:
+    with _connection(ray), signals.Signals() as noted:
         study = _Study(ray, jobs, folders, progress)
         while study.pending:
             study.wait()
-            if signals.received is not None:
+            if noted.received is not None:
                 study.cancel()
-                raise loop.Interrupted(signals.received)
+                raise signals.Interrupted(noted.received)
         study.show()
         return study.lost
 
@@ -140,7 +145,7 @@ class _Study:
             **options,
             max_calls=0 if kind == "CPU" else 1,
             max_retries=MAX_RETRIES,
-            retry_exceptions=[loop.Interrupted],  # a node that is told to stop tells its tasks
+            retry_exceptions=[signals.Interrupted],  # a node that is told to stop tells its tasks
         )(_work)
         parts = _ship(ray, jobs)
         self.pending = {
@@ -163,7 +168,7 @@ class _Study:
                 del self.pending[task]
             except self.ray.exceptions.RayError as error:
                 raised = isinstance(error, self.ray.exceptions.RayTaskError)
-                if raised and not isinstance(error.cause, loop.Interrupted):
+                if raised and not isinstance(error.cause, signals.Interrupted):
                     self.cancel()
                     raise InputError(str(error.cause)) if isinstance(error.cause, InputError) else error from None
                 del self.pending[task]

@@ -35,25 +35,25 @@ def make_mesh(members: int, batch_size: int, devices: Sequence[Any] | None = Non
     data = min(len(devices) // member, batch_size)
     if jax.process_count() > 1 and member * data < len(devices):
         raise InputError(
-            f"{members} seeds at a time with config field batch_size={batch_size} cannot be spread over "
-            f"{len(devices)} devices of {jax.process_count()} processes; take as many seeds, or fewer processes"
+            f"{members} runs at a time with config field batch_size={batch_size} cannot be spread over "
+            f"{len(devices)} devices of {jax.process_count()} processes; take as many runs, or fewer processes"
         )
     return jax.make_mesh(
         (member, data), ("member", "data"), axis_types=(AxisType.Auto,) * 2, devices=devices[: member * data]
     )
 
 
-def default_size(seeds: int, member_bytes: int) -> int:
+def default_size(runs: int, member_bytes: int) -> int:
     """How many members to put into one program.
 
     One on each CPU device: a single member already fills the cores, and more only add memory traffic. On an
-    accelerator, as many as its memory holds at `member_bytes` each, but no more than there are seeds.
+    accelerator, as many as its memory holds at `member_bytes` each, but no more than there are runs.
     """
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        return max(1, math.gcd(seeds, jax.device_count()))
+        return max(1, math.gcd(runs, jax.device_count()))
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
-    return max(1, min(seeds, int(0.8 * limit) // member_bytes * jax.device_count()))
+    return max(1, min(runs, int(0.8 * limit) // member_bytes * jax.device_count()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Cohort:
 
     Args:
         spec: what the members share.
-        hypers: what they share of the hyper-parameters; the traced ones are given to `train`.
+        hypers: what they share of the hyper-parameters; of the traced ones only that they are: `init` and `train` are
+            given a value for each member.
         model: the network; its `apply` takes tokens, types and segments.
         make_params: key and pre-trained tree -> parameters of one member (new head, re-initialised leaves).
         total_steps: T, the length of the schedule.
@@ -91,9 +92,17 @@ class Cohort:
         rest = {name: self.put(x, *lead) for name, x in batches._asdict().items() if name not in rows}
         return Layout(**rows, **rest)
 
-    def traced(self) -> Tree:
-        """The traced hyper-parameters, one value a member."""
-        return self.put({k: jnp.full(self.members, v) for k, v in self.hypers.traced().items()}, "member")
+    def traced(self, hypers: Sequence[Hypers]) -> Tree:
+        """The traced hyper-parameters, one value a member.
+
+        Args:
+            hypers: of each member.
+        """
+        columns = {name: [getattr(member, name) for member in hypers] for name in self.hypers.traced()}
+        # Of weak type, as a Python number is.
+        return self.put(
+            {name: jnp.stack([jnp.asarray(v) for v in column]) for name, column in columns.items()}, "member"
+        )
 
     @functools.cached_property
     def init(self) -> Callable[[Key, Tree, Tree], TrainState]:

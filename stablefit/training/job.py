@@ -127,12 +127,12 @@ class Job:
         """The programs of so many members, compiled already if this job has asked for them; folds share them."""
         return _cohort(self, members, total_steps)
 
-    def cohort_size(self, seeds: int) -> int:
-        """How many seeds go into one program."""
+    def cohort_size(self, runs: int) -> int:
+        """How many of so many runs go into one program."""
         weights = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.shapes))
         tokens = self.spec.batch_size * self.data["train"].tokens.shape[1]
         activations = 40 * tokens * self.encoder.hidden_size * self.encoder.num_hidden_layers * 4
-        return min(seeds, self.values["cohort_size"]) or default_size(seeds, 6 * weights + activations)
+        return min(runs, self.values["cohort_size"]) or default_size(runs, 6 * weights + activations)
 
     @property
     def provenance(self) -> dict[str, Any]:

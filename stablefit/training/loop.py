@@ -1,9 +1,6 @@
 """A run from the host's side: pieces of segments, evaluations, the best parameters, what is saved when."""
 
-import dataclasses
 import itertools
-import math
-import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -16,56 +13,15 @@ from stablefit.data.encoding import Encoded
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
-from stablefit.training import checkpoints, metrics, processes, stopping
+from stablefit.training import checkpoints, processes, stopping
 from stablefit.training.cohort import Cohort
 from stablefit.training.job import Job
+from stablefit.training.member import Member, Run, ledger_row, predictions
 from stablefit.training.order import Order
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import MetricsFile, RunDirectory, save_predictions, tensorboard_writer
+from stablefit.training.signals import Interrupted, Signals
 from stablefit.training.steps import Table, TrainState
-
-
-class Interrupted(Exception):
-    """A signal ended the run; everything done is saved."""
-
-    def __init__(self, signum: int):
-        self.signum = signum
-
-
-class Signals:
-    """Notes SIGINT and SIGTERM for the loop to act on; a second one acts at once, as if it were not noted."""
-
-    def __init__(self):
-        self.received: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "Signals":
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            self._before[signum] = signal.signal(signum, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler)
-
-    def _note(self, signum: int, _: object) -> None:
-        self.received = signum
-        self.__exit__()
-
-
-@dataclasses.dataclass
-class Member:
-    """What the host knows of one seed; saved beside its arrays."""
-
-    seed: int
-    best_score: float = -math.inf
-    best_step: int = 0
-    best_validation: dict[str, float] = dataclasses.field(default_factory=dict)
-    evaluated: int = 0  # the step of the last evaluation
-    waited: int = 0  # evaluations since the best one
-    stopped: bool = False  # by patience; it then stays as it is, whatever the others of its cohort do
-    seconds: float = 0.0
-    diverged: bool = False
 
 
 def run(
@@ -83,21 +39,57 @@ def run(
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
     seeds = job.settings.seeds if seeds is None else seeds
-    shown: dict[int, int] = {}  # how many steps of a seed the display knows of
+    run_together(job, {"": directory}, progress, seeds)
+    rows = directory.results()
+    return [rows[seed] for seed in seeds]
+
+
+def run_together(
+    job: Job, cells: Mapping[str, RunDirectory], progress: Progress, seeds: Sequence[int] | None = None
+) -> None:
+    """Trains every seed that the directories do not hold yet, of cells that can share programs.
+
+    Args:
+        job: of any of the cells: what `Settings.program` makes the same is the same for all.
+        cells: name of each cell -> where; an empty name is not shown.
+        progress, seeds: as in `run`.
+
+    Raises:
+        Interrupted: as `run`.
+    """
+    assert all(directory.settings.program == job.settings.program for directory in cells.values())
+    if job.comparison_step and len(cells) > 1:  # else the states of all seeds of all cells would lie on disk at once
+        for name, directory in cells.items():
+            run_together(job, {name: directory}, progress, seeds)
+        return
+    shown: dict[Run, int] = {}  # how many steps of a run the display knows of
+    heading: list[str] = []
     progress.weight = job.step_work
 
-    def train(part: Job, group: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
-        cohort = job.cohort(len(group), part.total_steps)
-        running = _CohortRun(part, cohort, group, directory, progress, signals)
-        progress.skip(sum(running.step - shown.get(seed, 0) for seed in group))
+    def train(part: Job, runs: Sequence[Run], do: Callable[[_CohortRun], None]) -> None:
+        names = list(dict.fromkeys(run.cell for run in runs))
+        if any(names) and names != heading:
+            heading[:] = names
+            progress.line(", ".join(names))
+        cohort = job.cohort(len(runs), part.total_steps)
+        running = _CohortRun(part, cohort, runs, progress, signals)
+        progress.skip(sum(running.step - shown.get(run, 0) for run in runs))
         do(running)
-        shown.update(dict.fromkeys(group, running.step))
+        shown.update(dict.fromkeys(runs, running.step))
 
-    def train_each(seeds: Sequence[int], do: Callable[[_CohortRun], None]) -> None:
-        for part, own in job.parts(seeds) if seeds else ():
-            size = processes.largest(part.cohort_size(len(own)))
-            for i in range(0, len(own), size):
-                train(part, own[i : i + size], do)  # a cohort's arrays are gone when it returns, before the next's
+    def train_each(runs: Sequence[Run], do: Callable[[_CohortRun], None]) -> None:
+        for part, own in job.parts(sorted({run.seed for run in runs})):
+            for ready in _from_one_step([run for run in runs if run.seed in own]):
+                size = processes.largest(part.cohort_size(len(ready)))
+                for i in range(0, len(ready), size):  # the arrays of a cohort are gone before the next's are there
+                    train(part, ready[i : i + size], do)
+
+    def unfinished() -> list[Run]:
+        return [
+            Run(name, directory, seed)
+            for name, directory in cells.items()
+            for seed in directory.unfinished(directory.settings.seeds if seeds is None else seeds)
+        ]
 
     def to_the_end(running: _CohortRun) -> None:
         running.train(running.job.total_steps)
@@ -105,13 +97,29 @@ def run(
 
     with Signals() as signals:
         if job.comparison_step:
-            _compare_seeds(job, directory, train_each)
-        train_each(directory.unfinished(seeds), to_the_end)
-    rows = directory.results()
-    return [rows[seed] for seed in seeds]
+            (directory,) = cells.values()
+            _compare_seeds(job, directory, unfinished, train_each)
+        train_each(unfinished(), to_the_end)
 
 
-def _compare_seeds(job: Job, directory: RunDirectory, train_each: Callable[..., None]) -> None:
+def _from_one_step(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs by where they can go on together: those that begin, and those that have a save in common."""
+    groups: list[list[Run]] = []
+    common: list[set[int]] = []
+    for run in runs:
+        steps = set(checkpoints.saved_steps(run.state)) or {0}
+        i = next((i for i, others in enumerate(common) if others & steps), len(groups))
+        if i == len(groups):
+            groups.append([])
+            common.append(steps)
+        groups[i].append(run)
+        common[i] &= steps
+    return groups
+
+
+def _compare_seeds(
+    job: Job, directory: RunDirectory, unfinished: Callable[[], list[Run]], train_each: Callable[..., None]
+) -> None:
     """Trains all seeds to where they are compared, and finishes those that are not kept.
 
     Every score is on disk before the first seed is left behind, so that it is the same ones whatever is killed when.
@@ -120,7 +128,7 @@ def _compare_seeds(job: Job, directory: RunDirectory, train_each: Callable[..., 
     def to_the_comparison(running: _CohortRun) -> None:
         running.train(job.comparison_step)
         running.save()
-        directory.compare({member.seed: member.best_score for member in running.members})
+        directory.compare({member.run.seed: member.best_score for member in running.members})
         if not running.going:
             running.finish()
 
@@ -128,10 +136,10 @@ def _compare_seeds(job: Job, directory: RunDirectory, train_each: Callable[..., 
         running.train(job.comparison_step)  # a save may lie before its evaluation
         running.finish("seeds")
 
-    seeds, compared = job.settings.seeds, directory.compared()
-    train_each([seed for seed in directory.unfinished(seeds) if seed not in compared], to_the_comparison)
+    compared = directory.compared()
+    train_each([run for run in unfinished() if run.seed not in compared], to_the_comparison)
     kept = stopping.kept(directory.compared(), job.values["keep_seeds"])
-    train_each([seed for seed in directory.unfinished(seeds) if seed not in kept], leave)
+    train_each([run for run in unfinished() if run.seed not in kept], leave)
 
 
 def planned_steps(job: Job, rows: Collection[Mapping[str, Any]]) -> int:
@@ -152,14 +160,14 @@ def planned_steps(job: Job, rows: Collection[Mapping[str, Any]]) -> int:
 class _CohortRun:
     """The members of one cohort from their first step, or their last save, to their rows."""
 
-    def __init__(self, job, cohort, seeds, directory, progress, signals):
-        self.job: Job = job
+    def __init__(self, job, cohort, runs, progress, signals):
+        self.job: Job = job  # what they share; what is theirs alone is in the settings of each
         self.cohort: Cohort = cohort
-        self.directory: RunDirectory = directory
         self.progress: Progress = progress
         self.signals: Signals = signals
-        self.streams = [job.settings.stream_seeds(seed) for seed in seeds]
-        self.traced = cohort.traced()
+        self.several = len({run.cell for run in runs}) > 1
+        self.streams = [run.settings.stream_seeds(run.seed) for run in runs]
+        self.traced = cohort.traced([run.settings.hypers for run in runs])
         self.tables = {name: cohort.put(Table(d.tokens, d.types, d.labels, d.further)) for name, d in job.data.items()}
         self.evaluations = {name: self._evaluation(job.data[name]) for name in ("validation", "test")}
         self.order = Order(
@@ -171,12 +179,12 @@ class _CohortRun:
             cohort.row_quantum,
         )
         self.noise_keys = _keys(cohort, [s.noise for s in self.streams], "noise")
-        self.state, self.best, self.step, self.members = self._start(seeds)
+        self.state, self.best, self.step, self.members = self._start(runs)
         self.best_said: dict[int, np.ndarray] = {}  # predictions of each member on validation
         # The last parameters of members that have stopped; what a save has of them are these.
-        self.last = _copy(self.state.params) if job.values["patience"] and len(seeds) > 1 else None
-        self.files = [MetricsFile(directory.seed(m.seed), self.step, m.evaluated) for m in self.members]
-        self.boards = [tensorboard_writer(directory.seed(m.seed)) for m in self.members if job.values["tensorboard"]]
+        self.last = _copy(self.state.params) if job.values["patience"] and len(runs) > 1 else None
+        self.files = [MetricsFile(m.run.folder, self.step, m.evaluated) for m in self.members]
+        self.boards = [tensorboard_writer(run.folder) for run in runs if job.values["tensorboard"]]
         self.saved_at = time.monotonic()
 
     def _evaluation(self, data: Encoded) -> tuple[Layout, np.ndarray]:
@@ -242,7 +250,7 @@ class _CohortRun:
             self._log(i, [{"step": self.step, "split": "validation", **score}])
             note = "  best so far" if improved[i] else "  stopped by patience" if member.stopped else ""
             self.progress.line(
-                f"seed {member.seed}  step {self.step}/{total}  validation {name} {score[name]:.4f}"
+                f"{self._title(member)}  step {self.step}/{total}  validation {name} {score[name]:.4f}"
                 f"  loss {score['loss']:.4f}{note}"
             )
         if improved.any():
@@ -274,56 +282,25 @@ class _CohortRun:
         best, best_said = (last, last_said) if same else self._score(self.best, "test")
         if len(self.best_said) < len(self.members):  # it is not saved, and the best step was in another process
             self.best_said = dict(enumerate(self._score(self.best, "validation")[1]))
+        kept = {"none": {}, "best": {"best": self.best}, "best_and_last": {"best": self.best, "last": last_params}}
+        layout = {"members": self.cohort.members, "mesh": dict(self.cohort.mesh.shape)}
         for i, member in enumerate(self.members):
-            folder = self.directory.seed(member.seed)
-            predictions = {
-                "labels": np.array(self.job.objective.labels, np.str_),
-                "validation": self.best_said[i],
-                "validation_labels": self.job.data["validation"].targets,
-                "test_best": best_said[i],
-                "test_last": last_said[i],
-                "test_labels": self.job.data["test"].targets,
-            }
-            save_predictions(folder, predictions)
-            if self.job.values["keep"] != "none":
-                checkpoints.save_params(folder / "best", self.job.whole(_member(self.best, i)))
-            if self.job.values["keep"] == "best_and_last":
-                checkpoints.save_params(folder / "last", self.job.whole(_member(last_params, i)))
-            self.directory.finish(self._row(member, best[i], last[i], "patience" if member.stopped else stopped))
+            folder, ended = member.run.folder, "patience" if member.stopped else stopped
+            save_predictions(folder, predictions(self.job, self.best_said[i], best_said[i], last_said[i]))
+            for name, params in kept[self.job.values["keep"]].items():
+                checkpoints.save_params(folder / name, self.job.whole(_member(params, i)))
+            member.run.directory.finish(ledger_row(self.job, member, best[i], last[i], ended, layout))
 
-    def _row(self, member: Member, best: dict[str, float], last: dict[str, float], stopped: str) -> dict[str, Any]:
-        name = self.job.task.report_metric
-        majority = self.job.objective.majority(self.job.data["test"])
-        return {
-            "seed": member.seed,
-            "fingerprint": self.job.settings.fingerprint,
-            "steps": member.evaluated,
-            "total_steps": self.job.total_steps,
-            "stopped": stopped,
-            **({"started": len(self.job.settings.seeds)} if self.job.comparison_step else {}),
-            "best_step": member.best_step,
-            "validation": member.best_validation,
-            "test_best": best,
-            "test_last": last,
-            "majority": majority,
-            "failed": bool(member.diverged or metrics.is_failed(best[name], majority)),
-            "diverged": member.diverged,
-            "seconds": round(member.seconds, 2),
-            "layout": {"members": self.cohort.members, "mesh": dict(self.cohort.mesh.shape)},
-            **self.job.provenance,
-        }
-
-    def _start(self, seeds: list[int]) -> tuple[TrainState, Tree, int, list[Member]]:
+    def _start(self, runs: Sequence[Run]) -> tuple[TrainState, Tree, int, list[Member]]:
         """Fresh members, or the newest save that all of them have and that can be read."""
         keys = _keys(self.cohort, [s.init for s in self.streams], "init")
         state = self.cohort.init(keys, self.cohort.put(self.job.pretrained), self.traced)
         best = _copy(state.params)
-        folders = [self.directory.seed(seed) / "state" for seed in seeds]
         like = _member((state, best), 0)
-        common = set.intersection(*(set(checkpoints.saved_steps(folder)) for folder in folders))
+        common = set.intersection(*(set(checkpoints.saved_steps(run.state)) for run in runs))
         for step in sorted(common, reverse=True):
             try:
-                saved = [checkpoints.restore_state(folder, step, like) for folder in folders]
+                saved = [checkpoints.restore_state(run.state, step, like) for run in runs]
             except InputError as damage:
                 if step == min(common):
                     raise
@@ -331,26 +308,33 @@ class _CohortRun:
                 continue
             arrays = jax.tree.map(lambda *xs: np.stack([np.asarray(x) for x in xs]), *(tree for tree, _ in saved))
             state, best = self.cohort.put(arrays, "member")
-            return state, best, step, [Member(**record) for _, record in saved]
-        return state, best, 0, [Member(seed) for seed in seeds]
+            return state, best, step, [Member.restored(run, told) for run, (_, told) in zip(runs, saved, strict=True)]
+        return state, best, 0, [Member(run) for run in runs]
 
     def save(self) -> None:
         """Puts on disk what the members can go on from."""
         for i, member in enumerate(self.members):
-            folder = self.directory.seed(member.seed) / "state"
             state, best = _member((self.state, self.best), i)
             if member.stopped and self.last is not None:
                 state = state.replace(params=_member(self.last, i))
-            checkpoints.save_state(folder, self.step, (state, best), dataclasses.asdict(member))
+            checkpoints.save_state(member.run.state, self.step, (state, best), member.record)
         self.saved_at = time.monotonic()
 
     def _show(self, steps: int, loss: float) -> None:
         going, name = self.going, self.job.task.selection_metric
         first, final = going[0], going[-1]
-        seeds = f"seed {first.seed}" if len(going) == 1 else f"seeds {first.seed}..{final.seed}"
+        if len(going) == 1:
+            who = self._title(first)
+        elif self.several:
+            who = f"{len(going)} runs of {len({member.run.cell for member in going})} cells"
+        else:
+            who = f"seeds {first.run.seed}..{final.run.seed}"
         score = f"best {name} {first.best_score:.4f}" if first.best_validation else ""
-        where = f"{seeds} step {self.step}/{self.job.total_steps}"
+        where = f"{who} step {self.step}/{self.job.total_steps}"
         self.progress.advance(steps * len(going), where, loss, score)
+
+    def _title(self, member: Member) -> str:
+        return f"{member.run.cell}  seed {member.run.seed}" if self.several else f"seed {member.run.seed}"
 
     def _log(self, i: int, rows: list[dict[str, Any]]) -> None:
         self.files[i].add(rows)

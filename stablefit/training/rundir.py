@@ -40,7 +40,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path, settings: Settings):
-        self.path = path
+        self.path, self.settings = path, settings
         config = path / "config.json"
         seeds = list(settings.seeds)
         if config.is_file():

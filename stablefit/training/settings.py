@@ -223,6 +223,13 @@ class Settings(NamedTuple):
         return StreamSeeds(*(seed if value < 0 else value for value in held))
 
     @property
+    def program(self) -> tuple[tuple[str, Any], ...]:
+        """What settings have in common whose runs can be members of one program: all but seeds and traced values."""
+        streams = (f"{stream}_seed" for stream in StreamSeeds._fields)
+        own = {"seeds", *streams, *self.hypers.traced()}
+        return tuple(sorted((name, value) for name, value in self.values.items() if name not in own))
+
+    @property
     def identity(self) -> dict[str, Any]:
         """`identity` of the values."""
         return identity(self.values)

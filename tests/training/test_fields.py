@@ -96,7 +96,7 @@ NOT_MEANT_TO: dict[str, str] = {
     "eval_batch_size": "examples that are evaluated together; each counts once whatever their number",
     "tag_scheme": "how the tags of a file are written; the same entities are the same run",
     "mixout_with_dropout": "lets mixout and dropout be on together, and does nothing else",
-    "cohort_size": "seeds in one program; the same runs up to rounding",
+    "cohort_size": "runs in one program; the same up to rounding",
     "keep": "which parameters are on disk at the end",
     "checkpoint_minutes": "how often an unfinished run is saved",
     "tensorboard": "the same numbers once more, in another format",
