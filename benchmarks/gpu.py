@@ -153,7 +153,8 @@ def stablefit_steps(case: Case, members: int, steps: int) -> Callable[[], float]
     layout = packing.layout(order, weight, where, lengths, case.length, case.rows)
     layout = packing.Layout(*(np.stack([x] * members) for x in layout))
     layout = cohort.put_batches(layout, by_member=True)
-    table, traced = cohort.put(Table(tokens, types, labels)), cohort.traced()
+    table = cohort.put(Table(tokens, types, labels))
+    traced = cohort.traced([chosen.hypers] * members)
     keys = cohort.put(jax.random.split(jax.random.key(0), members), "member")
     held = [cohort.init(keys, cohort.put(whole), traced)]
 

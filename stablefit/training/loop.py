@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from stablefit.data import packing
@@ -296,8 +297,8 @@ class _CohortRun:
         keys = _keys(self.cohort, [s.init for s in self.streams], "init")
         state = self.cohort.init(keys, self.cohort.put(self.job.pretrained), self.traced)
         best = _copy(state.params)
-        like = _member((state, best), 0)
         common = set.intersection(*(set(checkpoints.saved_steps(run.state)) for run in runs))
+        like = _member((state, best), 0) if common else None
         for step in sorted(common, reverse=True):
             try:
                 saved = [checkpoints.restore_state(run.state, step, like) for run in runs]
@@ -345,8 +346,7 @@ class _CohortRun:
                     board.add_scalar(f"{prefix}/{name}", row[name], row["step"])
 
 
-def _copy(tree: Tree) -> Tree:
-    return jax.tree.map(lambda x: x.copy(), tree)
+_copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # one program, not one for each shape
 
 
 def _member(tree: Tree, i: int) -> Tree:
