@@ -8,7 +8,6 @@ exception is a subset of a regression task, which that code draws with PyTorch's
 import dataclasses
 import zlib
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from stablefit.data.readers import Examples, read_examples
 from stablefit.data.tasks import Task, task_file
 from stablefit.errors import InputError
 
-SplitRule = Literal["auto", "halve_dev", "resplit"]
 SUBSET_SEED = 0  # one subset for every run: seeds of runs must not change the data
 VALIDATION_EXAMPLES = 1000
 
@@ -149,59 +147,41 @@ def k_fold(n: int, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.sort(np.concatenate(parts[:i] + parts[i + 1 :])), parts[i]) for i in range(k)]
 
 
-def load_splits(
-    task: Task,
-    data_dir: str | Path | None,
-    *,
-    train_examples: int = 0,
-    split: SplitRule = "auto",
-    validation_examples: int = VALIDATION_EXAMPLES,
-) -> Splits:
+def load_splits(task: Task, data_dir: str | Path | None, *, train_examples: int = 0) -> Splits:
     """Reads a task and splits it by the paper's rules.
+
+    Small tasks make validation and test of the dev set. The others take validation from the tail of the training set,
+    and the whole dev set as test. The reviews are split by movie.
 
     Args:
         data_dir: the task's folder or one that holds it; not looked at for the reviews.
         train_examples: size of the class-balanced training subset; 0 takes all.
-        split: 'halve_dev' makes validation and test of the dev set; 'resplit' takes validation from the tail of the
-            training set and the whole dev set as test; 'auto' halves for the small sets and resplits the others.
-            The reviews have their own split, and take only 'auto'.
-        validation_examples: size of the tail that 'resplit' takes.
 
     Raises:
         InputError: a file cannot be read, or has too few examples.
     """
-    if split not in ("auto", "halve_dev", "resplit"):
-        raise InputError(f"split {split!r} is not known; one of: auto, halve_dev, resplit")
     if train_examples < 0:
         raise InputError(f"train_examples {train_examples} is below 0; 0 takes all examples")
-    if validation_examples < max(1, task.n_classes):
-        raise InputError(f"validation_examples {validation_examples} must be at least {max(1, task.n_classes)}")
     if task.columns is None:
-        return _reviews_splits(task, train_examples, split)
+        from stablefit.data.reviews import load_reviews  # only this task needs the package that carries them
+
+        reviews, validation, test = load_reviews(task)
+        return Splits(_training_subset(reviews, train_examples, task), validation, test)
     if not data_dir:
         raise InputError(f"data_dir is not set; task {task.name} needs the folder {task.folder} or one that holds it")
 
     pool = read_examples(task_file(task, data_dir, "train"), task)
     dev = read_examples(task_file(task, data_dir, "dev"), task)
     skipped = pool.n_skipped + dev.n_skipped
-    if split == "halve_dev" or (split == "auto" and task.small):
+    if task.small:
         validation, test = halve_dev(dev.labels)
         if not len(validation):
             raise InputError(f"the dev set of {task.name} has {len(dev)} examples, too few to halve label by label")
         train = _training_subset(pool, train_examples, task)
         return Splits(train, dev.subset(validation), dev.subset(test), skipped)
-    head, tail = resplit(pool.labels, train_examples, validation_examples, task.n_classes)
+    head, tail = resplit(pool.labels, train_examples, VALIDATION_EXAMPLES, task.n_classes)
     return Splits(pool.subset(head), pool.subset(tail), dev, skipped)
 
 
 def _training_subset(pool: Examples, n: int, task: Task) -> Examples:
     return pool.subset(balanced_subset(pool.labels, n, task.n_classes)) if n else pool
-
-
-def _reviews_splits(task: Task, train_examples: int, split: str) -> Splits:
-    if split != "auto":
-        raise InputError(f"split {split!r} is not for task {task.name}, which is split by movie; leave it at 'auto'")
-    from stablefit.data.reviews import load_reviews  # only this task needs the package that carries them
-
-    pool, validation, test = load_reviews(task)
-    return Splits(_training_subset(pool, train_examples, task), validation, test)

@@ -67,13 +67,6 @@ def test_all_of_a_small_train_set_in_its_order(data_root):
     assert train.ids == [f"train.tsv:{line}" for line in range(2, 2492)]
 
 
-def test_the_other_rule_can_be_asked_for(data_root):
-    splits = load_splits(get_task("rte"), data_root, split="resplit", validation_examples=100)
-    assert (len(splits.train), len(splits.validation), len(splits.test)) == (2390, 100, 277)
-    splits = load_splits(get_task("stsb"), data_root, split="resplit", train_examples=50)
-    assert (len(splits.train), len(splits.validation), len(splits.test)) == (50, 1000, 1500)
-
-
 def test_a_dev_set_that_cannot_be_halved(tmp_path):
     rows = "".join(f"source\t{label}\t\ttext\n" for label in (0, 1))
     for name in ("train.tsv", "dev.tsv"):
@@ -145,17 +138,8 @@ def test_subset_of_scores():
         ),
         (lambda: balanced_subset(_labels(5), 4, 2), "only 1 of 2 classes occur among 5 examples"),
         (lambda: balanced_subset(np.zeros(5), 6, 0), "6 train and 0 validation examples need 6, and there are 5"),
-        (lambda: load_splits(get_task("rte"), "", split="auto"), "data_dir is not set; task rte needs the folder RTE"),
-        (
-            lambda: load_splits(get_task("rte"), ".", split="half"),
-            "split 'half' is not known; one of: auto, halve_dev, ",
-        ),  # pyright: ignore[reportArgumentType]
-        (
-            lambda: load_splits(get_task("rte"), ".", split="resplit", validation_examples=0),
-            "validation_examples 0 must be at least 2",
-        ),
+        (lambda: load_splits(get_task("rte"), ""), "data_dir is not set; task rte needs the folder RTE"),
         (lambda: load_splits(get_task("rte"), ".", train_examples=-1), "train_examples -1 is below 0; 0 takes all"),
-        (lambda: load_splits(get_task("reviews"), None, split="resplit"), "split 'resplit' is not for task reviews"),
     ],
 )
 def test_what_is_refused(call, message):
