@@ -2,8 +2,8 @@
 
 The cells of sst2_few_sample.py, stsb_few_sample.py and cola_few_sample.py: the paper's methods on 1,000 examples,
 MiniLM (6 blocks of 384), 3 epochs, ten seeds a cell; and whether Adam without bias correction is more than a larger
-learning rate. Every setting has the learning rate that learning_rate.py found best for standard fine-tuning, by the
-score on validation.
+learning rate. Every setting, unless it says otherwise, has the learning rate that learning_rate.py found best for
+standard fine-tuning, by the score on validation.
 """
 
 SHARED = {
@@ -28,6 +28,11 @@ def add_cells(add, task):
     cell("standard")
     cell("no bias correction", bias_correction="none")
     cell("no bias correction, as a learning rate", schedule="uncorrected")
+    cell(
+        "no bias correction, 1/4 of the learning rate",
+        bias_correction="none",
+        learning_rate=values["learning_rate"] / 4,
+    )
     cell("4 times the learning rate", learning_rate=4 * values["learning_rate"])
     for blocks in (1, 2, 3):
         cell(f"re-init of the top {blocks}", reinit_layers=blocks)
