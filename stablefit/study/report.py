@@ -206,9 +206,9 @@ def _comparisons_note(group: Group) -> str:
         "Runs are paired where both have the same seeds and enough of them. P(better): probability that a run of the "
         "setting beats a run of the baseline, ties half, Newcombe's interval. Spread: Brown and Forsythe's test. "
         "Failed runs: McNemar's test of pairs, else Fisher's. These three p are adjusted by Holm's method over the "
-        f"settings compared ({compared}); p without failed is not. McNemar's test cannot come below 0.05 before six pairs "
-        "have a failed run on one side alone, more once adjusted. Detectable: the difference that so many such runs "
-        "find four times in five, at the strictest level that Holm's method asks for. Fewer than "
+        f"settings compared ({compared}); p without failed is not. McNemar's test cannot come below 0.05 before six "
+        "pairs have a failed run on one side alone, more once adjusted. Detectable: the difference that so many such "
+        "runs find four times in five, at the strictest level that Holm's method asks for. Fewer than "
         f"{statistics.MIN_SEEDS} seeds: no verdict."
     )
 
