@@ -25,6 +25,7 @@ from stablefit.training.optimizer import make_optimizer
 from stablefit.training.settings import Hypers, Spec
 from stablefit.training.steps import Table, TrainState
 
+MOST_ON_A_DEVICE = 32  # all members are saved at once, and none has a row before all have
 ROW_ARRAYS = ("source", "segments", "positions")  # what a layout has for every token; the rest is for every example
 
 
@@ -47,13 +48,15 @@ def default_size(runs: int, member_bytes: int) -> int:
     """How many members to put into one program.
 
     One on each CPU device: a single member already fills the cores, and more only add memory traffic. On an
-    accelerator, as many as its memory holds at `member_bytes` each, but no more than there are runs.
+    accelerator, as many as its memory holds at `member_bytes` each, up to `MOST_ON_A_DEVICE`, or fewer if
+    that makes no more cohorts: what the last one lacks would be another program.
     """
     device = jax.local_devices()[0]
     if device.platform == "cpu":
         return max(1, math.gcd(runs, jax.device_count()))
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
-    return max(1, min(runs, int(0.8 * limit) // member_bytes * jax.device_count()))
+    fit = min(int(0.8 * limit) // member_bytes, MOST_ON_A_DEVICE) * jax.device_count() or 1
+    return math.ceil(runs / math.ceil(runs / fit))
 
 
 @dataclasses.dataclass(frozen=True)
