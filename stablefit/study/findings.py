@@ -292,6 +292,8 @@ def _spread(setting: Setting, group: Group) -> list[str]:
     baseline = group.settings[0].summary
     if setting.summary is None or baseline is None or not setting.p_spread <= ALPHA:
         return []
+    if setting.summary.n_failed == setting.summary.n:  # at chance all are alike, which is no merit
+        return []
     word = "less" if setting.summary.sd < baseline.sd else "more"
     return [
         f"Its scores spread {word}: SD {number(setting.summary.sd)} against {number(baseline.sd)} "

@@ -124,6 +124,15 @@ def test_verdicts_in_words(written):
     assert said["few seeds"] == "no verdict: 3 seeds, and 10 seeds of the baseline; at least 5 of each are needed."
 
 
+def test_runs_that_all_fail_are_not_praised_for_being_alike(tmp_path):
+    wide = {"sd": 0.06, "failing": ()}
+    cells = {"standard": wide, "steady": {"sd": 0.001}, "none works": {"failing": range(10)}}
+    said = verdicts(write_study(tmp_path, cells))
+    assert "Its scores spread less" in said["steady"]
+    assert "10 of 10 runs failed" in said["none works"]
+    assert "spread" not in said["none works"]
+
+
 class Tags(HTMLParser):
     """Notes every element and attribute, and that all are closed."""
 
