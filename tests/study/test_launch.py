@@ -36,10 +36,12 @@ def cluster(tmp_path_factory):
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
         patch.setenv("STABLEFIT_CACHE", f"{ROOT}/.cache/tests")
         patch.setenv("PYTHONPATH", ROOT)
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         whole = cluster_utils.Cluster(initialize_head=True, head_node_args=SIZE)
         patch.setenv("RAY_ADDRESS", whole.address)
         yield whole, [whole.add_node(**SIZE)]
         whole.shutdown()
+        signal.signal(signal.SIGTERM, on_sigterm)  # each node put its own in place
 
 
 @pytest.fixture
@@ -178,14 +180,11 @@ def test_the_tasks_of_an_interrupted_study_end(cluster, make, tmp_path, driver):
     jobs = {"long": make(seeds=(0, 1), learning_rate=1e-3, evaluations=1, max_steps=10**6)}
     with pytest.raises(loop.Interrupted):
         grid.run(jobs, tmp_path, quiet=True, launcher=launch.on_ray)
-    ray.init(log_to_driver=False, logging_level="CRITICAL")
-    try:
+    with launch._connection(ray):
         deadline = time.monotonic() + 30
         while ray.available_resources().get("CPU", 0) < 2:
             assert time.monotonic() < deadline, "the CPUs are free again"
             time.sleep(0.2)
-    finally:
-        ray.shutdown()
 
 
 @pytest.mark.slow

@@ -102,6 +102,7 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(whole, prepare, tmp_path,
     the_job, path = prepare(seeds=(0, 1)), tmp_path / "run"
     seen = 0
     train = loop._CohortRun._show
+    handler = signal.getsignal(signal.SIGTERM)
 
     def show(self, steps, loss):
         nonlocal seen
@@ -117,7 +118,7 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(whole, prepare, tmp_path,
     assert stop.value.signum == signal.SIGTERM
     assert seen == step
     monkeypatch.undo()
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == handler
     rows = run(the_job, path)
     assert [row["test_best"] for row in rows] == [row["test_best"] for row in whole[1]]
     for seed in (0, 1):
