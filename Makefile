@@ -38,12 +38,13 @@ test-slow: $(READY) ## the tests that take longer
 parity: $(READY) torch ## the tests against PyTorch, where it is installed in .venv
 	$(BIN)/python -m pytest -q -m parity
 
-bench: data-is-set $(READY) torch ## speed beside PyTorch's, two to three hours on two quiet cores: make bench DATA=folder of GLUE
+bench: data-is-set $(READY) torch ## speed beside PyTorch's, an hour and a half on two quiet cores: make bench DATA=folder of GLUE
 	$(BIN)/python -m benchmarks.step_time --rounds=10 --out=benchmarks/results/step_time.json
+	$(BIN)/python -m benchmarks.step_time --rounds=10 --dtype=bfloat16 --threads 2 --out=benchmarks/results/step_time_bf16.json
 	$(BIN)/python -m benchmarks.contest start --rounds=5 --data="$(DATA)" --out=benchmarks/results/start.json
-	$(BIN)/python -m benchmarks.contest epoch --rounds=3 --data="$(DATA)" --out=benchmarks/results/epoch.json
+	$(BIN)/python -m benchmarks.contest epoch --rounds=2 --data="$(DATA)" --out=benchmarks/results/epoch.json
 	$(BIN)/python -m benchmarks.contest growth --data="$(DATA)" --out=benchmarks/results/growth.json
-	$(BIN)/python -m benchmarks.contest seeds --data="$(DATA)" --out=benchmarks/results/seeds.json
+	$(BIN)/python -m benchmarks.contest seeds --seeds=4 --data="$(DATA)" --out=benchmarks/results/seeds.json
 
 # Needs JAX and PyTorch for the card, which `make setup` does not install:
 # .venv/bin/pip install -c constraints.txt 'jax[cuda13]' torch, or cuda12 for an older driver.

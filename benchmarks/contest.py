@@ -219,6 +219,13 @@ def _median(of: Sequence[Cost], kind: str) -> float:
     return round(statistics.median(getattr(cost, kind) for cost in of), 2)
 
 
+def write(out: Path, about: Mapping[str, object], costs: Mapping[str, Sequence[Cost]]) -> None:
+    """What there is so far, as JSON; after each command, so that an interrupted suite has been worth its time."""
+    runs = {name: [cost._asdict() for cost in of] for name, of in costs.items()}
+    result = {"about": about, "results": table(costs), "ratios": ratios(costs), "runs": runs}
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("suite", choices=SUITES)
@@ -243,6 +250,8 @@ def main() -> None:
             for name, commands in contenders.items():
                 cost = run(commands, places, options.log)
                 costs[name].append(cost)
+                if options.out:
+                    write(options.out, about, {name: of for name, of in costs.items() if of})
                 said = f"{cost.wall_s} s, {cost.cpu_s} s of CPU, {cost.peak_mb} MB"
                 print(f"round {number + 1}  {name}: {said}", flush=True)
     rows, shares = table(costs), ratios(costs)
@@ -252,10 +261,6 @@ def main() -> None:
     for pair, share in shares.items():
         cells = (share["wall_s"], "", "", share["cpu_s"], share["peak_mb"])
         print(f"{pair:<84}" + "".join(f"{cell:>12}" for cell in cells))
-    if options.out:
-        runs = {name: [cost._asdict() for cost in of] for name, of in costs.items()}
-        result = {"about": about, "results": rows, "ratios": shares, "runs": runs}
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,23 +2,21 @@
 
     python -m stablefit.grid --sweep=experiments/ccks_tuning.py --config.data_dir=DIR --config.model=MODEL
 
-One change at a time from 8 epochs in batches of 8 at 2e-4. Validation is a tenth of the documents of the training
-folds, so the test scores of these runs choose nothing.
+One change at a time from 6 epochs in batches of 8 at 2e-4. Validation is a tenth of the documents of the training
+folds, so the test scores of these runs choose nothing. Seed 100 is used by no other study.
 """
 
 
 def sweep(add):
     def cell(name, **changes):
-        shared = {"config": "configs/ccks.py", "learning_rate": 2e-4, "batch_size": 8, "evaluations": 4, "keep": "none"}
-        add(name=name, seeds=(100, 101), **shared | changes)
+        shared = {"config": "configs/ccks.py", "learning_rate": 2e-4, "batch_size": 8, "epochs": 6.0}
+        add(name=name, seeds=(100,), **shared | {"evaluations": 4, "keep": "none"} | changes)
 
-    cell("characters, 2e-4, batches of 8, 8 epochs")
+    cell("2e-4, batches of 8, characters, CRF at 100 times the rate")
     cell("embeddings frozen", lr_multipliers="crf/.*=100 encoder/embeddings/.*=0")
-    cell("layer-wise decay 0.9", layer_decay=0.9)
-    cell("pieces of the text", pieces="text")
+    cell("batches of 4", batch_size=4)
     cell("learning rate 4e-4", learning_rate=4e-4)
-    cell("learning rate 1e-4", learning_rate=1e-4)
-    cell("batches of 16", batch_size=16)
     cell("head at 10 times the rate", lr_multipliers="crf/.*=100 head/.*=10")
-    cell("no CRF", crf=False, lr_multipliers="")
-    cell("16 epochs", epochs=16.0)
+    cell("pieces of the text", pieces="text")
+    cell("layer-wise decay 0.9", layer_decay=0.9)
+    cell("no dropout", dropout=0.0)

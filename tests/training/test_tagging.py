@@ -129,6 +129,19 @@ def test_an_interrupted_fold_goes_on(prepare, tmp_path):
     assert [row["fold"] for row in rows] == [0, 1]
 
 
+def test_seeds_in_one_program_tag_as_alone(prepare, tmp_path):
+    """In windows and with a CRF: losses agree to rounding, step by step."""
+    for size in (1, 2):
+        run(prepare(seeds=(0, 1), cohort_size=size, max_length=8, max_steps=6), tmp_path / str(size))
+    for seed in (0, 1):
+        alone, together = (
+            [line["loss"] for line in rundir.read_lines(tmp_path / size / f"seed_{seed}" / "metrics.jsonl")]
+            for size in ("1", "2")
+        )
+        assert len(alone) > 6
+        np.testing.assert_allclose(together, alone, rtol=1e-4)
+
+
 def test_the_crf_is_not_decayed_and_learns_at_its_own_rate(prepare):
     the_job = prepare(weight_decay=0.1, init_decay=0.5, init_decay_everywhere=True, lr_multipliers="crf/.*=100")
     rows = {row[0]: row[1:] for row in plan.parameter_rows(the_job)}
