@@ -88,7 +88,7 @@ def test_a_study_runs_each_seed_of_each_cell_once(sweep, tmp_path, capsys, monke
     assert before == [(folder / "results.jsonl").stat().st_mtime_ns for folder in folders]
 
 
-@pytest.mark.parametrize(("file", "cells", "seeds"), [("ablation", 36, 20), ("ablation_local", 8, 5)])
+@pytest.mark.parametrize(("file", "cells", "seeds"), [("ablation", 36, 20), ("ablation_local", 8, 6)])
 def test_the_ablations_are_table_2(file, cells, seeds, monkeypatch):
     """Every cell is a valid config of its own, with one baseline a task that comes first."""
     monkeypatch.chdir(ROOT)
