@@ -210,7 +210,7 @@ def test_a_task_that_kills_its_process_is_given_up(cluster, make, folders):
     jobs = {"deadly": deadly, "fine": fine}
     cells = folders(jobs)
     lost = launch.on_ray(jobs, cells, QUIET)
-    assert [line.split(" not run: ")[0] for line in lost] == ["deadly: seed 0", "deadly: seed 1"]
+    assert sorted(line.split(" not run: ")[0] for line in lost) == ["deadly: seed 0", "deadly: seed 1"]
     assert "4 times the node or process died" in lost[0]
     assert list(cells["fine"].results()) == [0]
     assert not cells["deadly"].results()
