@@ -14,7 +14,7 @@ help: ## this list
 demo: $(READY) ## fine-tune the embedded default over five seeds (under five minutes on two cores)
 	$(BIN)/python -m stablefit.main --config=configs/reviews.py --workdir=runs/demo
 
-ablation-local: $(READY) ## the paper's Table 2 in small, with a table and a report (about 13 minutes on two cores)
+ablation-local: $(READY) ## the paper's Table 2 in small, with a table and a report (well over ten minutes on two cores)
 	$(BIN)/python -m stablefit.grid --sweep=experiments/ablation_local.py
 	$(BIN)/python -m stablefit.report runs/ablation_local
 
