@@ -139,8 +139,10 @@ class _Study:
         self.needed, self.nothing_left = {kind: amount}, False
         beside_us = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.board = ray.remote(num_cpus=0, scheduling_strategy=beside_us)(_Board).remote()
-        # A process keeps the accelerator that it has seen first, so there each task has its own.
-        options = {"resources": {"TPU": amount}} if kind == "TPU" else {f"num_{kind.lower()}s": amount}
+        # A process keeps the accelerator that it has seen first, so there each task has its own. Ray would ask for a
+        # CPU too, and a task would wait for ever on a node that offers none.
+        options = {"CPU": {}, "GPU": {"num_gpus": amount}, "TPU": {"resources": {"TPU": amount}}}[kind]
+        options |= {"num_cpus": amount if kind == "CPU" else 0}
         task = ray.remote(
             **options,
             max_calls=0 if kind == "CPU" else 1,
