@@ -1,15 +1,16 @@
 r"""Do bias correction, re-initialisation, the CRF's rate and an intermediate task matter for a tagger on 400 documents?
 
     python -m stablefit.main --config=configs/msra.py --config.data_dir=DIR --config.model=MODEL \
-        --config.learning_rate=2e-4 --config.epochs=1.0 --config.compute_dtype=bfloat16 --workdir=runs/msra
+        --config.learning_rate=2e-4 --config.epochs=1.0 --config.compute_dtype=bfloat16 --config.pieces=text
     python -m stablefit.grid --sweep=experiments/ccks.py --config.data_dir=DIR --config.model=MODEL
 
 The verification of the article that this project began with: BERT and a CRF on CCKS 2020, with a small encoder of 12
 blocks. Seed s is tested on fold s mod 5, so runs of two settings are paired by fold and seed. What the settings have in
-common is chosen on validation, with experiments/ccks_tuning.py: 432 steps of 4 documents, in bfloat16 to save time.
+common is chosen on validation, with experiments/ccks_tuning.py: 432 steps of 4 documents, and the pieces that the
+tokenizer makes of the text. All compute in bfloat16 to save time.
 """
 
-SHARED = {"config": "configs/ccks.py", "learning_rate": 2e-4, "batch_size": 4, "epochs": 6.0}
+SHARED = {"config": "configs/ccks.py", "learning_rate": 2e-4, "batch_size": 4, "epochs": 6.0, "pieces": "text"}
 SHARED |= {"compute_dtype": "bfloat16", "evaluations": 4, "keep": "none"}
 
 
@@ -26,4 +27,5 @@ def sweep(add):
     cell("CRF at the rate of the others", lr_multipliers="")
     cell("CRF at 1000 times the rate", lr_multipliers="crf/.*=1000")
     cell("no CRF", crf=False, lr_multipliers="")
+    cell("characters instead of pieces", pieces="word")
     cell("MSRA first", init_from="runs/msra/seed_0")
