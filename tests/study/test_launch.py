@@ -230,6 +230,18 @@ def test_a_task_of_several_seeds_on_an_accelerator(cluster, make, folders):
         whole.remove_node(node)
 
 
+def test_a_task_leaves_it_to_the_driver_when_there_is_a_line(monkeypatch):
+    """However long it runs: else the log of the driver would have a line for every step."""
+    told, now = [], iter(range(0, 10_000, 100))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    board = SimpleNamespace(tell=SimpleNamespace(remote=lambda *message: told.append(message[2])))
+    teller = launch._Teller(board, 0, "standard")
+    for step in range(3):
+        teller.advance(2, f"step {2 * step}", 0.5)
+    assert told == ["advance"] * 3
+    assert teller.done == 6
+
+
 class Deadly:
     """Weights whose reading ends the process."""
 
