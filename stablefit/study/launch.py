@@ -98,7 +98,8 @@ def _connection(ray: Any) -> Iterator[None]:
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         try:
             # The nodes get this package as it is here, so that all run the same code.
-            ray.init(log_to_driver=False, logging_level="CRITICAL", runtime_env={"py_modules": [stablefit]})
+            everywhere = {"py_modules": [stablefit], "env_vars": host.environment()}
+            ray.init(log_to_driver=False, logging_level="CRITICAL", runtime_env=everywhere)
         except (ConnectionError, RuntimeError, ValueError) as error:  # nothing there, another version, no address
             raise InputError(f"no Ray cluster at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', '')!r}: {error}") from None
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in place

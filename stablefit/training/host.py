@@ -10,6 +10,12 @@ CACHE_BYTES = 2 << 30
 # glibc's names for mallopt, from malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _KEEP_FREED_MEMORY = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 1 << 28}
+_VARIABLES = {
+    "MALLOC_ARENA_MAX": _M_ARENA_MAX,
+    "MALLOC_MMAP_MAX_": _M_MMAP_MAX,
+    "MALLOC_TRIM_THRESHOLD_": _M_TRIM_THRESHOLD,
+    "MALLOC_TOP_PAD_": _M_TOP_PAD,
+}
 
 
 def prepare() -> str:
@@ -37,3 +43,11 @@ def prepare() -> str:
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
     return f"freed memory {memory}; compiled programs are {f'kept in {cache}' if cache else 'not kept'}"
+
+
+def environment() -> dict[str, str]:
+    """Variables with which a process that is not started yet keeps freed memory from its beginning.
+
+    `prepare` is too late for a process that has had many threads: each has its own memory by then.
+    """
+    return {name: str(_KEEP_FREED_MEMORY[option]) for name, option in _VARIABLES.items()}
