@@ -7,21 +7,39 @@ from pathlib import Path
 
 import pytest
 
+from stablefit.training import host
+
 ROOT = Path(__file__).parents[2]
 
 # Ten times 64 MB, freed each time, as a step's temporaries are: faulted in once if they stay, ten times if they do not.
+# They are a thread's, which has memory of its own before anything is set if it is early.
 PROGRAM = """
-import ctypes, resource, sys
+import ctypes, resource, sys, threading
 from stablefit.training import host
-if "set" in sys.argv:
-    print(host.prepare())
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+ready, go = threading.Event(), threading.Event()
+def steps():
+    if "early" in sys.argv:
+        libc.free(libc.malloc(ctypes.c_size_t(100)))
+        ready.set()
+        go.wait()
+    for _ in range(10):
+        block = libc.malloc(ctypes.c_size_t(1 << 26))
+        ctypes.memset(block, 1, 1 << 26)
+        libc.free(block)
+thread = threading.Thread(target=steps)
+if "early" in sys.argv:
+    thread.start()
+    ready.wait()
+if "set" in sys.argv:
+    print(host.prepare())
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
-    block = libc.malloc(ctypes.c_size_t(1 << 26))
-    ctypes.memset(block, 1, 1 << 26)
-    libc.free(block)
+if "early" in sys.argv:
+    go.set()
+else:
+    thread.start()
+thread.join()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize() >> 26)
 """
 
@@ -41,3 +59,9 @@ def test_freed_memory_is_kept_and_that_is_said(tmp_path):
     assert int(faulted) <= 2
     assert int(lines()[0]) >= 9  # without it
     assert lines("set", STABLEFIT_CACHE="")[0].endswith("; compiled programs are not kept")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not os.confstr("CS_GNU_LIBC_VERSION"), reason="needs glibc")
+def test_a_process_that_has_threads_already_needs_the_variables():
+    assert int(lines("early", "set")[-1]) >= 9
+    assert int(lines("early", "set", **host.environment())[-1]) <= 2
