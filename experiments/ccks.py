@@ -21,6 +21,7 @@ def sweep(add):
     # Five runs against five give a p-value of 2/252 at the least: ten such comparisons could show nothing.
     cell("standard, CRF at 100 times the rate", seeds=range(10))
     cell("no bias correction", bias_correction="none")
+    cell("no bias correction, 1/4 of the learning rate", bias_correction="none", learning_rate=5e-5)
     for blocks in (2, 4, 6):
         cell(f"re-init of the top {blocks}", reinit_layers=blocks)
     # The article's re-initialised runs had no bias correction.
@@ -28,5 +29,4 @@ def sweep(add):
     cell("CRF at the rate of the others", lr_multipliers="")
     cell("CRF at 1000 times the rate", lr_multipliers="crf/.*=1000")
     cell("no CRF", crf=False, lr_multipliers="")
-    cell("characters instead of pieces", pieces="word")
     cell("MSRA first", init_from="runs/msra/seed_0")
