@@ -22,6 +22,3 @@ def sweep(add):
     cell("batches of 4, learning rate 4e-4", batch_size=4, learning_rate=4e-4)
     cell("pieces of the text", pieces="text")
     cell("batches of 4, pieces of the text", batch_size=4, pieces="text")
-    cell("head at 10 times the rate", lr_multipliers="crf/.*=100 head/.*=10")
-    cell("layer-wise decay 0.9", layer_decay=0.9)
-    cell("no dropout", dropout=0.0)
