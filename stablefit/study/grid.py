@@ -194,7 +194,8 @@ def _task_table(task: tasks.Task, cells: Mapping[str, Sequence[Mapping[str, Any]
             continue
         cell = runs[name]
         s = statistics.summarise(cell.scores, cell.failed)
-        numbers = (f"{s.mean:.4f}", f"{s.sd:.4f}", f"{s.minimum:.4f}", f"{s.maximum:.4f}")
+        sd = "-" if s.n == 1 else f"{s.sd:.4f}"
+        numbers = (f"{s.mean:.4f}", sd, f"{s.minimum:.4f}", f"{s.maximum:.4f}")
         verdict = ("", "", "baseline" if name == baseline else "no verdict: the baseline has stopped seeds")
         if name in compared:
             c = compared[name]

@@ -151,12 +151,15 @@ def test_the_table_compares_with_the_first_cell_of_the_same_task():
             "on CoLA": rows(steady, "cola", "matthews"),
             "better": rows([s + 0.1 for s in steady]),
             "empty": [],
+            "once": rows([0.7]),
         }
     ).splitlines()
-    assert len(table) == 6, "a table of two cells, an empty line, and a table of one"
+    assert len(table) == 7, "a table of three cells, an empty line, and a table of one"
     assert table[2].split()[:4] == ["better", "10", "0", "0.8200"]
     assert table[2].split()[-3:-1] == ["+0.1000", "0.002"]
     assert table[2].endswith("better")
+    assert table[3].split()[:5] == ["once", "1", "0", "0.7000", "-"], "one run has no spread"
+    assert table[3].endswith("too few seeds")
 
 
 def test_a_cell_with_stopped_seeds_is_one_number_and_has_no_verdict():
