@@ -6,7 +6,7 @@ The last 3,000 sentences of the training file choose the best step, as is the cu
 
 2,634 steps of 32 examples a seed.
 Paper: not in it; qiufengyuyi/sequence_tagging has F1 .939 with a BiLSTM between, on a set that looks like this one.
-Ours: not run yet.
+Ours: .880 after one epoch of a small encoder at 2e-4; experiments/results/README.md has the command.
 """
 
 from configs import base
