@@ -242,6 +242,14 @@ def test_a_task_leaves_it_to_the_driver_when_there_is_a_line(monkeypatch):
     assert teller.done == 6
 
 
+def test_workers_keep_freed_memory_from_their_beginning():
+    """In a worker that is there already the settings come too late."""
+    asked = {}
+    ray = SimpleNamespace(init=asked.update, shutdown=lambda: None)
+    with launch._connection(ray):
+        assert asked["runtime_env"]["env_vars"]["MALLOC_ARENA_MAX"] == "1"
+
+
 class Deadly:
     """Weights whose reading ends the process."""
 
