@@ -7,15 +7,13 @@ from pathlib import Path
 
 CACHE_BYTES = 2 << 30
 
-# glibc's names for mallopt, from malloc.h.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
-_KEEP_FREED_MEMORY = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 1 << 28}
-_VARIABLES = {
-    "MALLOC_ARENA_MAX": _M_ARENA_MAX,
-    "MALLOC_MMAP_MAX_": _M_MMAP_MAX,
-    "MALLOC_TRIM_THRESHOLD_": _M_TRIM_THRESHOLD,
-    "MALLOC_TOP_PAD_": _M_TOP_PAD,
-}
+# glibc's variable, what mallopt calls the same (malloc.h), the value.
+_KEEP_FREED_MEMORY = (
+    ("MALLOC_ARENA_MAX", -8, 1),
+    ("MALLOC_MMAP_MAX_", -4, 0),
+    ("MALLOC_TRIM_THRESHOLD_", -1, 2**31 - 1),
+    ("MALLOC_TOP_PAD_", -2, 1 << 28),
+)
 
 
 def prepare() -> str:
@@ -31,7 +29,7 @@ def prepare() -> str:
     memory = "goes back to the system"
     if sys.platform == "linux" and os.confstr("CS_GNU_LIBC_VERSION"):
         libc = ctypes.CDLL(None)
-        taken = [libc.mallopt(option, value) for option, value in _KEEP_FREED_MEMORY.items()]
+        taken = [libc.mallopt(option, value) for _, option, value in _KEEP_FREED_MEMORY]
         if all(taken):
             memory = "stays in the process"
     default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "stablefit" / "programs"
@@ -48,6 +46,6 @@ def prepare() -> str:
 def environment() -> dict[str, str]:
     """Variables with which a process that is not started yet keeps freed memory from its beginning.
 
-    `prepare` is too late for a process that has had many threads: each has its own memory by then.
+    `prepare` is too late for a process that has threads: they have memory of their own by then.
     """
-    return {name: str(_KEEP_FREED_MEMORY[option]) for name, option in _VARIABLES.items()}
+    return {name: str(value) for name, _, value in _KEEP_FREED_MEMORY}
