@@ -26,8 +26,8 @@ class Start(NamedTuple):
 def load(folder: Path, pretrained: Tree, config: EncoderConfig, objective: Objective) -> tuple[Tree, Start]:
     """The best parameters of a finished seed: its encoder, and its head and CRF if it was trained for the same labels.
 
-    Labels are the same if they have the same names in the same order. The optimizer starts anew, and what mixout and
-    decay hold on to are these weights.
+    Labels are the same if they have the same names in the same order, and the names say what they mean: the 0 and 1 of
+    MRPC are not those of CoLA. The optimizer starts anew, and what mixout and decay hold on to are these weights.
 
     Args:
         folder: of the seed, such as runs/msra/seed_0.
@@ -45,17 +45,19 @@ def load(folder: Path, pretrained: Tree, config: EncoderConfig, objective: Objec
     if jax.tree.map(np.shape, ours) != jax.tree.map(np.shape, theirs):
         raise InputError(f"init_from {folder} was trained from another encoder; config field model must be that one")
     params = {"encoder": theirs if pooler is None else {**theirs, "pooler": pooler}}
-    labels = _labels(folder)
+    labels, record = _labels(folder), _identity(folder)
+    numbers = all(map(str.isdecimal, objective.labels)) and record.get("task") != objective.task.name
+    same = labels == objective.labels and not numbers
     fresh = jax.eval_shape(functools.partial(objective.start, config=config), jax.random.key(0), pretrained=pretrained)
     heads = [name for name in ("head", "crf") if name in fresh]
-    for name in heads if labels == objective.labels else ():
+    for name in heads if same else ():
         if jax.tree.map(np.shape, saved.get(name)) == jax.tree.map(np.shape, fresh[name]):
             params[name] = saved[name]
     new = [name for name in heads if name not in params]
-    why = "it has none of this shape" if labels == objective.labels else "its labels are others"
+    why = "it has none of this shape" if same else "its labels are others"
     why = "it left no record of its labels" if labels is None else why
     said = f"{', '.join(params)} of {folder}" + (f"; {', '.join(new)} new: {why}" if new else "")
-    return params, Start({"folder": str(folder), "kept": list(params), **_identity(folder)}, said)
+    return params, Start({"folder": str(folder), "kept": list(params), **record}, said)
 
 
 def _labels(folder: Path) -> tuple[str, ...] | None:

@@ -7,7 +7,8 @@ import pytest
 
 from stablefit.data import tasks
 from stablefit.errors import InputError
-from stablefit.training import checkpoints, job, plan, rundir, settings
+from stablefit.models import hf
+from stablefit.training import checkpoints, intermediate, job, objectives, plan, rundir, settings
 from tests import tiny
 
 MNLI, RTE = (tasks.get_task(name).labels for name in ("mnli", "rte"))
@@ -25,14 +26,14 @@ def encoder(tiny_root):
 def finished(encoder, tmp_path):
     """`finished(labels)`: the folder of a seed that was trained for these labels; None leaves no record of them."""
 
-    def make(labels, outputs=None):
+    def make(labels, outputs=None, task="mnli"):
         n = outputs or len(labels)
         head = {"kernel": np.ones((8, n), np.float32), "bias": np.zeros(n, np.float32)}
         folder = tmp_path / "run" / "seed_3"
         checkpoints.save_params(folder / "best", {"encoder": encoder, "head": head})
         if labels is not None:
             rundir.save_predictions(folder, {"labels": np.array(labels)})
-        rows = [{"seed": seed, "task": "mnli", "model": "m", "fingerprint": f"f{seed}"} for seed in (2, 3)]
+        rows = [{"seed": seed, "task": task, "model": "m", "fingerprint": f"f{seed}"} for seed in (2, 3)]
         (tmp_path / "run" / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         return folder
 
@@ -66,6 +67,17 @@ def test_a_head_is_kept_for_the_same_labels_in_the_same_order(labels, kept, why,
     the_job = load(tiny_root, finished(labels, 2))
     assert set(the_job.pretrained) == kept
     assert the_job.start.said.endswith(why)
+
+
+@pytest.mark.parametrize(("before", "kept"), [("cola", ["encoder", "head"]), ("mrpc", ["encoder"])])
+def test_numbers_are_the_same_labels_in_the_same_task_only(before, kept, finished, encoder, tiny_root):
+    """A classifier of paraphrases is no start for one of grammar, though both say 0 and 1."""
+    objective = objectives.Sequences(tasks.get_task("cola"))
+    config = hf.load_config(tiny_root / "model")
+    folder = finished(("0", "1"), task=before)
+    _, start = intermediate.load(folder, {"encoder": encoder}, config, objective)
+    assert start.record["kept"] == kept
+    assert start.said.endswith("head new: its labels are others") == (before == "mrpc")
 
 
 def test_another_encoder_is_refused(finished, encoder, tiny_root):
