@@ -23,27 +23,48 @@ _BLANK = " \t\r"  # not all of Unicode's: an ideographic space may be a word of 
 
 @dataclasses.dataclass(frozen=True)
 class TaggedExamples:
-    """Sentences or documents of words, with the entities in them.
+    """Sentences or documents of words, with the entities in them. Every field is a list with an item an example.
 
     Args:
-        words: N lists of words; a word is one character where the reader was told so.
-        entities: N lists of spans of words, in order, none sharing a word with another.
-        ids: N names of where an example starts, `file:line`.
+        words: lists of words; a word is one character where the reader was told so.
+        entities: lists of spans of words, in order, none sharing a word with another.
+        ids: names of where an example starts, `file:line`.
+        texts: what the words stand in.
+        bounds: int32 [n_words, 2], each word's start and exclusive end in its text, ascending.
     """
 
     words: list[list[str]]
     entities: list[list[Span]]
     ids: list[str]
+    texts: list[str]
+    bounds: list[np.ndarray]
+
+    @classmethod
+    def from_words(
+        cls, words: list[list[str]], entities: list[list[Span]], ids: list[str], *, characters: bool = False
+    ) -> "TaggedExamples":
+        """Examples without a text of their own: it is the words with a space between, or none between characters.
+
+        >>> examples = TaggedExamples.from_words([["EU", "rejects"]], [[]], ["f:1"])
+        >>> examples.texts, examples.bounds[0].tolist()
+        (['EU rejects'], [[0, 2], [3, 10]])
+        """
+        space = "" if characters else " "
+        bounds = []
+        for one in words:
+            lengths = np.array([len(word) for word in one], np.int32)
+            ends = np.cumsum(lengths + len(space), dtype=np.int32) - len(space)
+            bounds.append(np.stack([ends - lengths, ends], axis=1))
+        return cls(words, entities, ids, [space.join(one) for one in words], bounds)
 
     def __len__(self) -> int:
         return len(self.words)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> "TaggedExamples":
         """The examples at these positions, in their order."""
-        picked = np.asarray(indices, dtype=np.int64)
-        return TaggedExamples(
-            [self.words[i] for i in picked], [self.entities[i] for i in picked], [self.ids[i] for i in picked]
-        )
+        picked = np.asarray(indices, dtype=np.int64).tolist()
+        lists = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return TaggedExamples(**{name: [values[i] for i in picked] for name, values in lists.items()})
 
 
 def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool = False) -> TaggedExamples:
@@ -61,7 +82,9 @@ def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool 
         InputError: the file cannot be read so; the message starts with `file:line`.
     """
     path = Path(path)
-    found = TaggedExamples([], [], [])
+    words: list[list[str]] = []
+    entities: list[list[Span]] = []
+    ids: list[str] = []
     width = 0
     for start, rows in _sentences(read_text(path)):
         width = width or len(rows[0])
@@ -70,12 +93,12 @@ def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool 
         tags = [fields[-1] for fields in rows]
         if (fault := first_fault(tags, scheme)) is not None:
             raise InputError(f"{path}:{start + fault[0]}: {fault[1]}")
-        found.words.append([sys.intern(fields[0]) for fields in rows])  # millions of lines hold few different words
-        found.entities.append(strict_spans(tags, scheme))
-        found.ids.append(f"{path.name}:{start}")
-    if not len(found):
+        words.append([sys.intern(fields[0]) for fields in rows])  # millions of lines hold few different words
+        entities.append(strict_spans(tags, scheme))
+        ids.append(f"{path.name}:{start}")
+    if not words:
         raise InputError(f"{path}: no sentences in it, expected lines of a word and its tag")
-    return found
+    return TaggedExamples.from_words(words, entities, ids, characters=characters)
 
 
 def _sentences(text: str) -> Iterator[tuple[int, list[list[str]]]]:
@@ -121,7 +144,7 @@ def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
             `file:line`.
     """
     path = Path(path)
-    found = TaggedExamples([], [], [])
+    found = TaggedExamples(words=[], entities=[], ids=[], texts=[], bounds=[])
     # Only a newline ends a line: str.splitlines would also cut at the U+2028 that texts hold.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
@@ -135,11 +158,13 @@ def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
         found.words.append(words)
         found.entities.append(entities)
         found.ids.append(f"{path.name}:{number}")
+        found.texts.append(text)
+        found.bounds.append(bounds)
     return found
 
 
 def split_text(text: str, unit: Unit) -> tuple[list[str], np.ndarray]:
-    """The words of a text, and where each stands in it: starts and exclusive ends, int64 [N, 2].
+    """The words of a text, and where each stands in it: starts and exclusive ends, int32 [N, 2].
 
     Args:
         text: any text.
@@ -153,7 +178,7 @@ def split_text(text: str, unit: Unit) -> tuple[list[str], np.ndarray]:
     if unit not in _UNITS:
         raise InputError(f"unit {unit!r} is not known; one of: {', '.join(_UNITS)}")
     matches = list(_UNITS[unit].finditer(text))
-    bounds = np.array([match.span() for match in matches], np.int64).reshape(-1, 2)
+    bounds = np.array([match.span() for match in matches], np.int32).reshape(-1, 2)
     return [sys.intern(match.group()) for match in matches], bounds
 
 
@@ -214,7 +239,7 @@ def _in_words(text: str, span: Span, bounds: np.ndarray) -> Span:
 def label_set(examples: TaggedExamples) -> tuple[str, ...]:
     """The types of entities that occur, sorted: of the training set, those that a model can learn.
 
-    >>> label_set(TaggedExamples([["a", "b"]], [[Span(0, 1, "PER"), Span(1, 2, "LOC")]], ["f:1"]))
+    >>> label_set(TaggedExamples.from_words([["a", "b"]], [[Span(0, 1, "PER"), Span(1, 2, "LOC")]], ["f:1"]))
     ('LOC', 'PER')
     """
     return tuple(sorted({span.type for spans in examples.entities for span in spans}))

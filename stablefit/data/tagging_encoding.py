@@ -109,7 +109,7 @@ def encode_tags(
         tags: IOB2, by id.
         tokenizer: from `load_tokenizer`.
         max_length: most tokens of a window, the special ones included.
-        unit: what the words of the documents are.
+        unit: what the words of the documents are; cut on its own, a character has no mark of a word's start.
         pieces: 'word' cuts every word into pieces on its own and reads it at its first; 'text' cuts the text as it
             stands, and reads a word at the piece that its first character is in, with others if a piece spans several.
 
@@ -177,9 +177,10 @@ def _row(d: int, window: Window, cut: _Cut, tags: np.ndarray, room: int) -> _Row
 def _cut(documents: TaggedExamples, tokenizer: Tokenizer, unit: Unit, pieces: Pieces) -> Iterator[_Cut]:
     """The pieces of every document, in their order."""
     for start in range(0, len(documents), _CHUNK):
-        texts = documents.words[start : start + _CHUNK]
+        chunk = slice(start, start + _CHUNK)
+        texts = documents.words[chunk]
         if pieces == "text":
-            yield from _cut_text(texts, tokenizer, "" if unit == "character" else " ")
+            yield from _cut_texts(documents.texts[chunk], documents.bounds[chunk], tokenizer)
         elif unit == "character":
             yield from _cut_characters(texts, tokenizer)
         else:
@@ -188,16 +189,15 @@ def _cut(documents: TaggedExamples, tokenizer: Tokenizer, unit: Unit, pieces: Pi
                 yield _with_unknown(one.ids, first_pieces(one.word_ids, len(words)), tokenizer)
 
 
-def _cut_text(texts: Sequence[Sequence[str]], tokenizer: Tokenizer, space: str) -> Iterator[_Cut]:
-    """The text as it stands, with `space` between its words."""
-    found = tokenizer.backend_tokenizer.encode_batch([space.join(words) for words in texts], add_special_tokens=False)
-    for words, one in zip(texts, found, strict=True):
-        starts = np.cumsum([0, *(len(word) + len(space) for word in words)])
-        piece_of = np.full(starts[-1], -1, np.int64)
+def _cut_texts(texts: Sequence[str], bounds: Sequence[np.ndarray], tokenizer: Tokenizer) -> Iterator[_Cut]:
+    """The texts as they stand, each word at the piece that its first character is in."""
+    found = tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False)
+    for text, words, one in zip(texts, bounds, found, strict=True):
+        piece_of = np.full(len(text), -1, np.int64)
         # A later piece wins: SentencePiece's mark in front of a word lies on the word's first character too.
         for piece, (start, end) in enumerate(one.offsets):
             piece_of[start:end] = piece
-        yield _with_unknown(one.ids, piece_of[starts[:-1]], tokenizer)
+        yield _with_unknown(one.ids, piece_of[words[:, 0]], tokenizer)
 
 
 def _cut_characters(texts: Sequence[Sequence[str]], tokenizer: Tokenizer) -> Iterator[_Cut]:

@@ -67,12 +67,14 @@ def test_columns_are_read_with_tabs_or_spaces(tmp_path, separator, change):
     assert examples.words == [["EU", "rejects"], ["Peter"]]
     assert examples.entities == [[Span(0, 1, "ORG")], [Span(0, 1, "PER")]]
     assert examples.ids == ["data.txt:3", "data.txt:7"]
+    assert examples.texts == ["EU rejects", "Peter"]
 
 
 def test_white_space_can_be_a_word_and_no_other_line_break_ends_a_line(tmp_path):
     path = written(tmp_path, "a\tB-X\n \tI-X\n\u3000\tI-X\n\u2028\tI-X\n\nb\tO")
     examples = ner.read_columns(path, characters=True)
     assert examples.words == [["a", " ", "\u3000", "\u2028"], ["b"]]
+    assert examples.texts == ["a \u3000\u2028", "b"]
     assert examples.entities == [[Span(0, 4, "X")], []]
 
 
@@ -111,6 +113,10 @@ def test_spans_become_words_without_white_space(tmp_path):
     assert by_word.words == [["a", "F", "-", "16", "flew"], ["b"]]
     assert by_word.entities == [[Span(1, 4, "X"), Span(4, 5, "Y")], []]
     assert by_character.ids == ["data.txt:1", "data.txt:3"]
+    for found in (by_character, by_word):
+        assert found.texts == ["a F-16 \r\nflew", "b"]
+        for words, text, bounds in zip(found.words, found.texts, found.bounds, strict=True):
+            assert [text[start:end] for start, end in bounds] == words
 
 
 def test_characters_are_counted_not_bytes_or_utf16_units(tmp_path):
@@ -189,3 +195,5 @@ def test_subsets_keep_what_belongs_together(tmp_path):
     assert (picked.words, len(picked)) == ([["c"], ["a"]], 2)
     assert picked.entities == [[Span(0, 1, "Y")], [Span(0, 1, "X")]]
     assert picked.ids == ["data.txt:5", "data.txt:1"]
+    assert picked.texts == ["c", "a"]
+    assert [bounds.tolist() for bounds in picked.bounds] == [[[0, 1]], [[0, 1]]]

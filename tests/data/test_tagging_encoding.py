@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from stablefit.data.encoding import load_tokenizer
-from stablefit.data.ner import TaggedExamples
+from stablefit.data.ner import TaggedExamples, read_spans
 from stablefit.data.tagging import Span, spans_to_tags, tag_names
 from stablefit.data.tagging_encoding import NO_TAG, encode_tags
 from stablefit.errors import InputError
@@ -39,7 +39,8 @@ def unigram(tmp_path_factory):
 
 def documents(*words, entities=None):
     texts = [list(one) if isinstance(one, str) else one for one in words]
-    return TaggedExamples(texts, entities or [[] for _ in texts], [f"f:{i}" for i in range(len(texts))])
+    ids = [f"f:{i}" for i in range(len(texts))]
+    return TaggedExamples.from_words(texts, entities or [[] for _ in texts], ids, characters=isinstance(words[0], str))
 
 
 def read_at(encoded, tokenizer, n=0):
@@ -80,6 +81,19 @@ def test_a_text_is_cut_as_it_stands_and_characters_share_pieces(unigram):
     encoded = encode_tags(documents("试验战斗机F-22"), TAGS, unigram, 16, "character", "text")
     assert shown(encoded, unigram) == ["<s>", "▁试验", "战斗机", "F", "-22", "</s>"]
     assert read_at(encoded, unigram) == ["▁试验"] * 2 + ["战斗机"] * 3 + ["F"] + ["-22"] * 3
+
+
+@pytest.mark.parametrize("unit", ["character", "word"])
+def test_the_text_of_json_lines_keeps_its_spaces(unigram, tmp_path, unit):
+    """What the tokenizer is given does not depend on what a word is."""
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"text": "试验 战斗机 F-22试验", "entities": []}\n', encoding="utf-8")
+    encoded = encode_tags(read_spans(path, unit), TAGS, unigram, 16, unit, "text")
+    assert shown(encoded, unigram) == ["<s>", "▁试验", "▁", "战斗机", "▁", "F", "-22", "试验", "</s>"]
+    by_character = ["▁试验"] * 2 + ["战斗机"] * 3 + ["F"] + ["-22"] * 3 + ["试验"] * 2
+    assert read_at(encoded, unigram) == (
+        by_character if unit == "character" else ["▁试验", "战斗机", "F", "-22", "-22"]
+    )
 
 
 def test_full_width_forms_are_normalised(unigram):
