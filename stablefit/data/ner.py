@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import regex  # re knows no \p{M}
 
 from stablefit.data.readers import read_text  # one way to read text, with one set of messages
 from stablefit.data.tagging import Scheme, Span, checked_spans, first_fault, strict_spans
@@ -16,7 +17,11 @@ from stablefit.errors import InputError
 
 Unit = Literal["character", "word"]
 
-_UNITS = {"character": re.compile(r"\S"), "word": re.compile(r"\w+|[^\w\s]")}
+# White space is what str.isspace says, so that the ends that str.strip leaves are those of words.
+_UNITS = {
+    "character": re.compile(r"\S"),
+    "word": regex.compile(r"[\p{L}\p{N}_][\p{L}\p{N}_\p{M}\u200c\u200d]*|[^\s\x1c-\x1f][\p{M}\u200c\u200d]*"),
+}
 _SPACES = re.compile(" +")
 _BLANK = " \t\r"  # not all of Unicode's: an ideographic space may be a word of a Chinese file
 
@@ -168,8 +173,9 @@ def split_text(text: str, unit: Unit) -> tuple[list[str], np.ndarray]:
 
     Args:
         text: any text.
-        unit: 'character', every character that is no white space; or 'word', a run of letters, digits and underscores,
-            or any other single character.
+        unit: 'character', every code point that is no white space, combining marks too; or 'word', a run of letters,
+            digits and underscores, or any other single character, each with the combining marks and the zero-width
+            joiners behind it.
 
     >>> words, bounds = split_text("F-16 flew", "word")
     >>> words, bounds.tolist()
