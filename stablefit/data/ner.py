@@ -36,6 +36,7 @@ class TaggedExamples:
         ids: names of where an example starts, `file:line`.
         texts: what the words stand in.
         bounds: int32 [n_words, 2], each word's start and exclusive end in its text, ascending.
+        groups: numbers of the documents that examples are of; each its own where the file names no documents.
     """
 
     words: list[list[str]]
@@ -43,12 +44,21 @@ class TaggedExamples:
     ids: list[str]
     texts: list[str]
     bounds: list[np.ndarray]
+    groups: list[int]
 
     @classmethod
     def from_words(
-        cls, words: list[list[str]], entities: list[list[Span]], ids: list[str], *, characters: bool = False
+        cls,
+        words: list[list[str]],
+        entities: list[list[Span]],
+        ids: list[str],
+        groups: list[int] | None = None,
+        *,
+        characters: bool = False,
     ) -> "TaggedExamples":
         """Examples without a text of their own: it is the words with a space between, or none between characters.
+
+        Without `groups` each is its own document.
 
         >>> examples = TaggedExamples.from_words([["EU", "rejects"]], [[]], ["f:1"])
         >>> examples.texts, examples.bounds[0].tolist()
@@ -60,7 +70,8 @@ class TaggedExamples:
             lengths = np.array([len(word) for word in one], np.int32)
             ends = np.cumsum(lengths + len(space), dtype=np.int32) - len(space)
             bounds.append(np.stack([ends - lengths, ends], axis=1))
-        return cls(words, entities, ids, [space.join(one) for one in words], bounds)
+        groups = list(range(len(words))) if groups is None else groups
+        return cls(words, entities, ids, [space.join(one) for one in words], bounds, groups)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -75,8 +86,8 @@ class TaggedExamples:
 def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool = False) -> TaggedExamples:
     """A file of one word a line with its tag, as CoNLL's are: the first column is the word, the last one the tag.
 
-    A blank line ends a sentence; lines that begin with -DOCSTART- are left out. A line that holds a tab is split at
-    tabs, so that a space can be a word, any other at spaces.
+    A blank line ends a sentence. Two or more lines that begin with -DOCSTART- say where documents begin. A line that
+    holds a tab is split at tabs, so that a space can be a word, any other at spaces.
 
     Args:
         path: a UTF-8 file.
@@ -90,8 +101,9 @@ def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool 
     words: list[list[str]] = []
     entities: list[list[Span]] = []
     ids: list[str] = []
+    groups: list[int] = []
     width = 0
-    for start, rows in _sentences(read_text(path)):
+    for start, document, rows in _sentences(read_text(path)):
         width = width or len(rows[0])
         for line, fields in enumerate(rows, start=start):
             _check_row(f"{path}:{line}", fields, width, characters)
@@ -101,25 +113,28 @@ def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool 
         words.append([sys.intern(fields[0]) for fields in rows])  # millions of lines hold few different words
         entities.append(strict_spans(tags, scheme))
         ids.append(f"{path.name}:{start}")
+        groups.append(document)
     if not words:
         raise InputError(f"{path}: no sentences in it, expected lines of a word and its tag")
-    return TaggedExamples.from_words(words, entities, ids, characters=characters)
+    named = groups if len(set(groups)) > 1 else None
+    return TaggedExamples.from_words(words, entities, ids, named, characters=characters)
 
 
-def _sentences(text: str) -> Iterator[tuple[int, list[list[str]]]]:
-    """Every sentence's first line, counted from 1, and its lines as columns."""
+def _sentences(text: str) -> Iterator[tuple[int, int, list[list[str]]]]:
+    """Every sentence's first line, counted from 1, its document, and its lines as columns."""
     rows: list[list[str]] = []
-    number = 0
+    number = document = 0
     for number, line in enumerate(text.split("\n"), start=1):
         columns = line.removesuffix("\r").split("\t") if "\t" in line else _SPACES.split(line.strip(_BLANK))
-        blank = not line.strip(_BLANK)
-        if not blank and columns[0] != "-DOCSTART-":
+        begins = columns[0] == "-DOCSTART-"
+        if line.strip(_BLANK) and not begins:
             rows.append(columns)
         elif rows:
-            yield number - len(rows), rows
+            yield number - len(rows), document, rows
             rows = []
+        document += begins
     if rows:
-        yield number + 1 - len(rows), rows
+        yield number + 1 - len(rows), document, rows
 
 
 def _check_row(place: str, fields: list[str], width: int, characters: bool) -> None:
@@ -149,7 +164,7 @@ def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
             `file:line`.
     """
     path = Path(path)
-    found = TaggedExamples(words=[], entities=[], ids=[], texts=[], bounds=[])
+    found = TaggedExamples(words=[], entities=[], ids=[], texts=[], bounds=[], groups=[])
     # Only a newline ends a line: str.splitlines would also cut at the U+2028 that texts hold.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
@@ -165,6 +180,7 @@ def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
         found.ids.append(f"{path.name}:{number}")
         found.texts.append(text)
         found.bounds.append(bounds)
+        found.groups.append(len(found.groups))
     return found
 
 

@@ -1,5 +1,6 @@
 """Train, validation and test of a tagging task: from its files, or by k-fold cross-validation of one file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,43 +43,77 @@ def read_documents(task: Task, data_dir: str, folds: int, scheme: Scheme) -> dic
     return documents
 
 
+def unread(task: Task, data_dir: str) -> tuple[str, ...]:
+    """The names of the files beside the training file, which cross-validation has no use for."""
+    files = (find_file(task, data_dir, part) for part in ("dev", "test"))
+    return tuple(file.name for file in files if file is not None)
+
+
 def _read(task: Task, file: Path, scheme: Scheme) -> TaggedExamples:
     if file.suffix == ".jsonl":
         return read_spans(file, task.unit)
     return read_columns(file, scheme, characters=task.unit == "character")
 
 
+def units(groups: Sequence[int], folds: int) -> np.ndarray:
+    """What is held out as one: int64 [n], equal for examples that stay together.
+
+    The sentences of a document share names, so a document is kept whole: else the score would be of names that were
+    seen in training. Where there are too few documents for that, every example is its own.
+
+    Args:
+        groups: the document of each example.
+        folds: 0 for none.
+
+    >>> units([0, 0, 1], folds=2).tolist()
+    [0, 1, 2]
+    """
+    _, document = np.unique(np.asarray(groups, np.int64), return_inverse=True)
+    enough = document.max(initial=0) + 1 >= VALIDATION_SHARE + folds
+    return document if enough else np.arange(len(document))
+
+
 def choose(
-    n: int, train_examples: int, folds: int, fold: int, validation_tail: int = 0, has_dev: bool = False
+    unit: np.ndarray, train_examples: int, folds: int, fold: int, validation_tail: int = 0, has_dev: bool = False
 ) -> dict[str, np.ndarray]:
-    """Which of the n documents of the training file are for what: ascending indices.
+    """Which of the n examples of the training file are for what: ascending indices.
 
     With folds, those of one fold are the test set. Validation, which chooses the best step, is a tenth of the others,
     so that the test set chooses nothing. Without folds it is a tenth of all, unless there is a file of its own, or the
-    last `validation_tail` documents by custom.
+    last `validation_tail` examples by custom.
 
     Args:
-        n: documents of the training file.
+        unit: [n], from `units`.
         train_examples: how many of those left for training are taken; 0 for all.
         folds: 0 for none.
         fold: in 0 <= fold < folds.
         validation_tail: less than n.
-        has_dev: whether there is a file of validation documents.
+        has_dev: whether there is a file of validation examples.
 
-    >>> {part: indices.tolist() for part, indices in choose(8, 3, folds=4, fold=1).items()}
+    >>> {part: indices.tolist() for part, indices in choose(np.arange(8), 3, folds=4, fold=1).items()}
     {'test': [0, 3], 'validation': [4], 'train': [1, 2, 5]}
     """
     chosen: dict[str, np.ndarray] = {}
-    train = np.arange(n)
+    train = np.arange(len(unit))
     if folds:
-        train, chosen["test"] = k_fold(n, folds, FOLDS_SEED)[fold]
+        train, chosen["test"] = _parts(unit, folds)[fold]
     if len(train) < 2 + (0 if folds else validation_tail):
-        raise InputError(f"{n} documents are too few for training and validation; there must be more")
+        raise InputError(f"{len(unit)} documents are too few for training and validation; there must be more")
     if validation_tail and not folds:
         train, chosen["validation"] = train[:-validation_tail], train[-validation_tail:]
     elif not has_dev:
-        kept, validation = k_fold(len(train), min(VALIDATION_SHARE, len(train)), FOLDS_SEED)[0]
+        most = len(np.unique(unit[train]))
+        kept, validation = _parts(unit[train], min(VALIDATION_SHARE, most))[0]
         train, chosen["validation"] = train[kept], train[validation]
     if train_examples:
         train = train[balanced_subset(np.zeros(len(train)), train_examples, 0)]
     return {**chosen, "train": train}
+
+
+def _parts(unit: np.ndarray, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`k_fold` of the units, as indices of examples."""
+    _, unit = np.unique(unit, return_inverse=True)
+    return [
+        (np.flatnonzero(np.isin(unit, kept)), np.flatnonzero(np.isin(unit, held_out)))
+        for kept, held_out in k_fold(int(unit.max(initial=-1)) + 1, k, FOLDS_SEED)
+    ]

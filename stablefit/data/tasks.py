@@ -76,7 +76,7 @@ def _tagging(
     name: str, folder: str, unit: Literal["character", "word"], files: Files | None = None, tail: int = 0
 ) -> Task:
     endings = ("jsonl", "bio", "conll", "txt")
-    parts = (("train",), ("validation", "dev"), ("test",))
+    parts = (("train",), ("validation", "valid", "dev"), ("test",))
     own = Files(*(tuple(f"{part}.{ending}" for part in names for ending in endings) for names in parts))
     metric = "entity_f1_strict"
     return Task(name, "tagging", (), None, folder, metric, metric, files=files or own, unit=unit, validation_tail=tail)

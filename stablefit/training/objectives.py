@@ -18,7 +18,7 @@ from stablefit.errors import InputError
 from stablefit.models import crf, heads
 from stablefit.models.encoder import EncoderConfig
 from stablefit.paths import Key, Tree
-from stablefit.training import entity_metrics, metrics
+from stablefit.training import entity_metrics, entity_notes, metrics
 from stablefit.training.settings import Spec
 
 Scores = dict[str, float]
@@ -82,6 +82,7 @@ class Tagging:
     folds: int
     crf: bool
     shared: bool  # several words may be read at one piece
+    unread: tuple[str, ...]  # files of the folder that cross-validation leaves aside
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -94,8 +95,9 @@ class Tagging:
     def data(self, fold: int) -> dict[str, EncodedTags]:
         """Training, validation and test set; in cross-validation those of one fold."""
         pool = self.encoded["train"]
+        unit = tagging_splits.units(pool.documents.groups, self.folds)
         chosen = tagging_splits.choose(
-            len(pool.documents), self.train_examples, self.folds, fold, self.task.validation_tail, "dev" in self.encoded
+            unit, self.train_examples, self.folds, fold, self.task.validation_tail, "dev" in self.encoded
         )
         parts = {name: pool.subset(indices) for name, indices in chosen.items()}
         return {
@@ -105,15 +107,19 @@ class Tagging:
         }
 
     def notes(self, data: Mapping[str, encoding.Encoded]) -> list[tuple[str, str]]:
-        """How many documents and entities there are; every entity is in the recall, whatever the length limit."""
-        found = []
-        for name, part in data.items():
-            assert isinstance(part, EncodedTags)
-            n, split = len(part.documents), len(part) - len(part.documents)
-            entities = sum(map(len, part.documents.entities))
-            found.append(f"{entities} in {n} {name} documents" + (f" ({len(part)} windows)" if split else ""))
-        folds = [("folds", f"{self.folds}: seed s is tested on fold s mod {self.folds}")] if self.folds else []
-        return [("entities", f"{', '.join(found)}; none is lost to the length limit"), *folds]
+        """What the entities are, and which of them cannot be learnt or scored."""
+        said = [("types", ", ".join(self.types)), ("entities", entity_notes.counted(_tagged(data)))]
+        if self.folds:
+            unread = f"; {' and '.join(self.unread)} not read" if self.unread else ""
+            said.append(("folds", f"{self.folds}: seed s is tested on fold s mod {self.folds}{unread}"))
+        if whole := entity_notes.whole_documents(self.encoded["train"].documents, self.folds):
+            said.append(("whole", whole))
+        if missing := entity_notes.missing([self.data(fold) for fold in range(self.folds or 1)]):
+            said.append(("missing", missing))
+        if n := entity_notes.n_unparted(self.encoded.values()) if self.shared else 0:
+            parts = "only the CRF's transitions can part them" if self.crf else "without a CRF they cannot be parted"
+            said.append(("alike", f"the edges of {n} entities are between characters of the same emissions: {parts}"))
+        return said
 
     def model(self, config: EncoderConfig, dropout: float, dtype: Any) -> heads.Head:
         """The network; the CRF's scores are parameters beside it."""
@@ -161,6 +167,10 @@ class Tagging:
 Objective = Sequences | Tagging
 
 
+def _tagged(data: Mapping[str, encoding.Encoded]) -> dict[str, EncodedTags]:
+    return {name: part for name, part in data.items() if isinstance(part, EncodedTags)}
+
+
 @jax.jit
 def _decode(scores: Tree, emissions_DxLxK: Any, tags_DxL: Any, mask_DxL: Any, allowed: Tree):
     """The best tags of each document, and the log-likelihood of the given ones."""
@@ -195,7 +205,8 @@ def tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Tagging:
     source = (task, spec.data_dir, spec.folds, spec.tag_scheme)
     encoded = _encoded(source, directory, vocab_size, spec.max_length, spec.pieces)
     types = label_set(encoded["train"].documents)
-    return Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, spec.pieces == "text")
+    unread = tagging_splits.unread(task, spec.data_dir) if spec.folds else ()
+    return Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, spec.pieces == "text", unread)
 
 
 @functools.lru_cache(maxsize=2)

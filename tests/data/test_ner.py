@@ -228,3 +228,10 @@ def test_subsets_keep_what_belongs_together(tmp_path):
     assert picked.ids == ["data.txt:5", "data.txt:1"]
     assert picked.texts == ["c", "a"]
     assert [bounds.tolist() for bounds in picked.bounds] == [[[0, 1]], [[0, 1]]]
+
+
+def test_docstart_lines_say_which_document_a_sentence_is_of(tmp_path):
+    lines = ["-DOCSTART- O", "", "a O", "", "b O", "-DOCSTART- O", "c O", ""]
+    assert ner.read_columns(written(tmp_path, "\n".join(lines))).groups == [1, 1, 2]
+    assert ner.read_columns(written(tmp_path, "\n".join(lines[:5]))).groups == [0, 1]
+    assert ner.read_spans(written(tmp_path, document("a") + "\n" + document("b"))).groups == [0, 1]

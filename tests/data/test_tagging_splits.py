@@ -5,14 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from stablefit.data.tagging_splits import choose, read_documents
+from stablefit.data.tagging_splits import choose, read_documents, units, unread
 from stablefit.data.tasks import get_task
 from stablefit.errors import InputError
 from tests import tiny
 
 
 def test_folds_hold_out_every_document_once_and_choose_on_others():
-    folds = [choose(400, 0, 5, fold) for fold in range(5)]
+    folds = [choose(np.arange(400), 0, 5, fold) for fold in range(5)]
     assert sorted(itertools.chain.from_iterable(f["test"].tolist() for f in folds)) == list(range(400))
     for fold in folds:
         assert {name: len(part) for name, part in fold.items()} == {"test": 80, "validation": 32, "train": 288}
@@ -20,19 +20,42 @@ def test_folds_hold_out_every_document_once_and_choose_on_others():
 
 
 def test_without_folds_validation_is_a_file_or_a_tail_or_a_tenth():
-    assert choose(50, 0, 0, 0, has_dev=True).keys() == {"train"}
-    assert choose(50, 0, 0, 0, validation_tail=3)["validation"].tolist() == [47, 48, 49]
-    chosen = choose(50, 0, 0, 0)
+    assert choose(np.arange(50), 0, 0, 0, has_dev=True).keys() == {"train"}
+    assert choose(np.arange(50), 0, 0, 0, validation_tail=3)["validation"].tolist() == [47, 48, 49]
+    chosen = choose(np.arange(50), 0, 0, 0)
     assert {name: len(part) for name, part in chosen.items()} == {"validation": 5, "train": 45}
 
 
 def test_a_smaller_training_set_lies_in_a_larger_one_and_leaves_the_others():
-    small, large, whole = (choose(60, n, 3, 1) for n in (10, 20, 0))
+    small, large, whole = (choose(np.arange(60), n, 3, 1) for n in (10, 20, 0))
     assert set(small["train"]) < set(large["train"]) < set(whole["train"])
     for part in ("validation", "test"):
         np.testing.assert_array_equal(small[part], whole[part])
     with pytest.raises(InputError, match="400 train"):
-        choose(60, 400, 3, 1)
+        choose(np.arange(60), 400, 3, 1)
+
+
+def test_the_sentences_of_a_document_stay_together():
+    """If there are enough documents: else names of the test set would be seen in training."""
+    documents = np.repeat(np.arange(20), 3)[::-1]
+    for fold in range(4):
+        parts = choose(units(documents, 4), 0, 4, fold)
+        names = [set(documents[part].tolist()) for part in parts.values()]
+        assert not any(a & b for a, b in itertools.combinations(names, 2))
+        assert sum(map(len, names)) == 20
+        assert [len(part) % 3 for part in parts.values()] == [0, 0, 0]
+    few = np.repeat(np.arange(13), 3)
+    np.testing.assert_array_equal(units(few, 4), np.arange(39))
+    with pytest.raises(InputError, match="7 folds of 5 examples"):
+        choose(np.arange(5), 0, 7, 6)
+
+
+def test_files_that_cross_validation_leaves_aside_are_named(tmp_path):
+    folder = tiny.write_tagging(tmp_path / "own")
+    (folder / "valid.conll").write_text("w1 B-LOC\n")
+    task = get_task("tagging")
+    assert unread(task, str(folder)) == ("valid.conll", "test.bio")
+    assert len(read_documents(task, str(folder), 0, "iob2")["dev"]) == 1
 
 
 def test_files(tmp_path):
