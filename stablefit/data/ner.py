@@ -1,9 +1,11 @@
 """Files of sentences or documents with entities -> `TaggedExamples`; every error names the file and the line."""
 
 import dataclasses
+import itertools
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +39,8 @@ class TaggedExamples:
         texts: what the words stand in.
         bounds: int32 [n_words, 2], each word's start and exclusive end in its text, ascending.
         groups: numbers of the documents that examples are of; each its own where the file names no documents.
+        unrepresented: the types of further entities, those that begin or end within a word. No words are theirs alone:
+            theirs are outside of entities, O in training, and no prediction can hit them.
     """
 
     words: list[list[str]]
@@ -45,6 +49,7 @@ class TaggedExamples:
     texts: list[str]
     bounds: list[np.ndarray]
     groups: list[int]
+    unrepresented: list[tuple[str, ...]]
 
     @classmethod
     def from_words(
@@ -71,10 +76,15 @@ class TaggedExamples:
             ends = np.cumsum(lengths + len(space), dtype=np.int32) - len(space)
             bounds.append(np.stack([ends - lengths, ends], axis=1))
         groups = list(range(len(words))) if groups is None else groups
-        return cls(words, entities, ids, [space.join(one) for one in words], bounds, groups)
+        return cls(words, entities, ids, [space.join(one) for one in words], bounds, groups, [()] * len(words))
 
     def __len__(self) -> int:
         return len(self.words)
+
+    @property
+    def n_unrepresented(self) -> Counter[str]:
+        """How many entities of each type begin or end within a word."""
+        return Counter(itertools.chain.from_iterable(self.unrepresented))
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> "TaggedExamples":
         """The examples at these positions, in their order."""
@@ -153,18 +163,18 @@ def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
 
     Starts and ends count the text's characters (Unicode code points) from 0; the end is exclusive. An entity's "text",
     where there is one, must be what stands there: a file that counts differently is found out by it. Other fields are
-    not looked at. White space is no word, and is cut off an entity's ends. Blank lines are left out.
+    not looked at. White space is no word, and is cut off an entity's ends. Entities that begin or end within a word are
+    only counted. Blank lines are left out.
 
     Args:
         path: a UTF-8 file.
         unit: what a word is; see `split_text`.
 
     Raises:
-        InputError: the file cannot be read so, or an entity begins or ends within a word; the message starts with
-            `file:line`.
+        InputError: the file cannot be read so; the message starts with `file:line`.
     """
     path = Path(path)
-    found = TaggedExamples(words=[], entities=[], ids=[], texts=[], bounds=[], groups=[])
+    found = TaggedExamples(words=[], entities=[], ids=[], texts=[], bounds=[], groups=[], unrepresented=[])
     # Only a newline ends a line: str.splitlines would also cut at the U+2028 that texts hold.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
@@ -172,11 +182,12 @@ def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
         try:
             text, spans = _document(line)
             words, bounds = split_text(text, unit)
-            entities = [_in_words(text, span, bounds) for span in checked_spans(spans, len(text))]
+            in_words = [(_in_words(text, span, bounds), span.type) for span in checked_spans(spans, len(text))]
         except InputError as error:
             raise InputError(f"{path}:{number}: {error}") from None
         found.words.append(words)
-        found.entities.append(entities)
+        found.entities.append([span for span, _ in in_words if span is not None])
+        found.unrepresented.append(tuple(type_ for span, type_ in in_words if span is None))
         found.ids.append(f"{path.name}:{number}")
         found.texts.append(text)
         found.bounds.append(bounds)
@@ -245,21 +256,23 @@ def _field(row: Any, name: str, kind: type, where: str) -> Any:
     return row[name]
 
 
-def _in_words(text: str, span: Span, bounds: np.ndarray) -> Span:
+def _in_words(text: str, span: Span, bounds: np.ndarray) -> Span | None:
+    """The span counted in words; None if it begins or ends within one."""
     there = text[span.start : span.end]
     start = span.start + len(there) - len(there.lstrip())
     end = span.end - len(there) + len(there.rstrip())
-    shown = f"entity {span.type} at {span.start}:{span.end}"
     if start >= end:
-        raise InputError(f"{shown} is white space alone")
+        raise InputError(f"entity {span.type} at {span.start}:{span.end} is white space alone")
     first, last = np.searchsorted(bounds[:, 0], start), np.searchsorted(bounds[:, 1], end)
     if bounds[min(first, len(bounds) - 1), 0] != start or bounds[min(last, len(bounds) - 1), 1] != end:
-        raise InputError(f"{shown} ({there!r}) begins or ends within a word; read the file by unit 'character'")
+        return None
     return Span(int(first), int(last) + 1, span.type)
 
 
 def label_set(examples: TaggedExamples) -> tuple[str, ...]:
     """The types of entities that occur, sorted: of the training set, those that a model can learn.
+
+    A type that only unrepresented entities have is none of them.
 
     >>> label_set(TaggedExamples.from_words([["a", "b"]], [[Span(0, 1, "PER"), Span(1, 2, "LOC")]], ["f:1"]))
     ('LOC', 'PER')
@@ -268,7 +281,7 @@ def label_set(examples: TaggedExamples) -> tuple[str, ...]:
 
 
 def check_labels(examples: TaggedExamples, known: Sequence[str]) -> None:
-    """Every entity's type must be one of the `known`.
+    """Every entity's type must be one of the `known`; unrepresented ones are misses, whatever their type.
 
     Raises:
         InputError: an entity has another type; the message names the file, the line of its example, and the entity.
@@ -278,5 +291,5 @@ def check_labels(examples: TaggedExamples, known: Sequence[str]) -> None:
             if span.type not in known:
                 raise InputError(
                     f"{place}: entity {' '.join(words[span.start : span.end])!r:.60} has the label {span.type!r}, "
-                    f"which never occurs in training; its labels are: {', '.join(known)}"
+                    f"which never occurs in training as whole words; its labels are: {', '.join(known)}"
                 )

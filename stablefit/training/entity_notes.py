@@ -19,6 +19,13 @@ def counted(data: Mapping[str, EncodedTags]) -> str:
     return f"{', '.join(found)}; none is lost to the length limit"
 
 
+def missed(data: Mapping[str, EncodedTags]) -> str:
+    """How many entities no spans of words can be; they lower the recall."""
+    counts = {name: part.documents.n_unrepresented.total() for name, part in data.items()}
+    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{said} entities cut a word: no tags can find them; tagging_characters can" if said else ""
+
+
 def missing(folds: Sequence[Mapping[str, EncodedTags]]) -> str:
     """What a split lacks: entities, or in training a type that is to be found.
 

@@ -108,7 +108,10 @@ class Tagging:
 
     def notes(self, data: Mapping[str, encoding.Encoded]) -> list[tuple[str, str]]:
         """What the entities are, and which of them cannot be learnt or scored."""
-        said = [("types", ", ".join(self.types)), ("entities", entity_notes.counted(_tagged(data)))]
+        tagged = {name: part for name, part in data.items() if isinstance(part, EncodedTags)}
+        said = [("types", ", ".join(self.types)), ("entities", entity_notes.counted(tagged))]
+        if missed := entity_notes.missed(tagged):
+            said.append(("missed", missed))
         if self.folds:
             unread = f"; {' and '.join(self.unread)} not read" if self.unread else ""
             said.append(("folds", f"{self.folds}: seed s is tested on fold s mod {self.folds}{unread}"))
@@ -138,7 +141,8 @@ class Tagging:
         """The loss, the entities' scores, and the tags of all words, document after document.
 
         The words' emissions are put together from the windows that own them, and each document has one best path, kept
-        to what IOB2 allows. Without a CRF it is the best path of a CRF whose scores are 0.
+        to what IOB2 allows. Without a CRF it is the best path of a CRF whose scores are 0. Entities that begin or end
+        within a word lower the recall.
 
         Args:
             params: of the run, without the encoder's.
@@ -147,15 +151,17 @@ class Tagging:
         """
         assert isinstance(data, EncodedTags)
         emissions_DxLxK, gold = data.joined(outputs), data.documents.entities
+        lost = data.documents.n_unrepresented
         if not np.isfinite(emissions_DxLxK).all():
-            nothing = entity_metrics.score_spans(gold, [[] for _ in gold])
+            nothing = entity_metrics.score_spans(gold, [[] for _ in gold], unrepresented=lost)
             tags = np.zeros(int(data.is_word.sum()), np.int32)
             return {"loss": math.inf, **nothing.as_row(), "diverged": 1.0}, tags
         scores = params.get("crf") or crf.init(jax.random.key(0), len(self.labels))
         allowed = tagging.allowed_transitions(self.labels, "iob2")
         tags_DxL, log_p_D = jax.device_get(_decode(scores, emissions_DxLxK, data.tags, data.is_word, allowed))
         names = [[self.labels[tag] for tag in row[here]] for row, here in zip(tags_DxL, data.is_word, strict=True)]
-        found = entity_metrics.score_spans(gold, [tagging.strict_spans(one, "iob2") for one in names])
+        spans = [tagging.strict_spans(one, "iob2") for one in names]
+        found = entity_metrics.score_spans(gold, spans, unrepresented=lost)
         loss = float(-log_p_D.mean())
         return {"loss": loss, **found.as_row(), "diverged": 0.0}, tags_DxL[data.is_word]
 
@@ -165,10 +171,6 @@ class Tagging:
 
 
 Objective = Sequences | Tagging
-
-
-def _tagged(data: Mapping[str, encoding.Encoded]) -> dict[str, EncodedTags]:
-    return {name: part for name, part in data.items() if isinstance(part, EncodedTags)}
 
 
 @jax.jit

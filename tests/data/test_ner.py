@@ -5,7 +5,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stablefit.data import ner
@@ -140,6 +140,7 @@ def test_a_word_keeps_its_marks_and_joiners(text, words):
     assert ner.split_text(text, "character")[0] == [c for c in text if not c.isspace()]
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.text(st.characters(exclude_categories=("Cs", "Cn"))))
 def test_words_hold_all_but_white_space(text):
     """And are those of Python's own expressions where there are no marks and no joiners."""
@@ -193,11 +194,30 @@ def test_broken_json_lines_are_refused_with_their_line(tmp_path, line, reason):
 
 
 @pytest.mark.parametrize("entity", [(0, 3, "X"), (2, 6, "X"), (4, 6, "X")])
-def test_an_entity_that_cuts_a_word_is_refused(tmp_path, entity):
-    path = written(tmp_path, document("abcdef", entity))
-    assert ner.read_spans(path).entities == [[Span(*entity)]]
-    with pytest.raises(InputError, match=r"data.txt:1: entity X at .* begins or ends within a word"):
-        ner.read_spans(path, "word")
+def test_an_entity_that_cuts_a_word_is_counted(tmp_path, entity):
+    """The others of its document stay, and those that share its word cannot be had either."""
+    text = document("abcdef gh", entity, (7, 9, "Y")) + "\n" + document("ab-c", (0, 1, "Z"), (1, 2, "X"), (2, 4, "Y"))
+    path = written(tmp_path, text)
+    by_character, by_word = ner.read_spans(path), ner.read_spans(path, "word")
+    assert by_character.entities[0] == [Span(*entity), Span(6, 8, "Y")]
+    assert by_word.entities == [[Span(1, 2, "Y")], [Span(1, 3, "Y")]]
+    assert by_word.unrepresented == [("X",), ("Z", "X")]
+    assert (by_word.n_unrepresented, by_character.n_unrepresented.total()) == ({"X": 2, "Z": 1}, 0)
+    assert by_word.subset([0]).n_unrepresented == {"X": 1}
+
+
+def test_a_type_that_only_cuts_words_cannot_be_learnt(tmp_path):
+    train = ner.read_spans(written(tmp_path, document("abc d", (0, 1, "Z"), (4, 5, "X"))), "word")
+    known = ner.label_set(train)
+    assert known == ("X",)
+    ner.check_labels(train, known)
+    with pytest.raises(InputError, match="'d' has the label 'Z', which never occurs in training as whole words"):
+        ner.check_labels(ner.read_spans(written(tmp_path, document("abc d", (4, 5, "Z"))), "word"), known)
+
+
+def test_entities_that_overlap_are_refused_where_they_cut_words_too(tmp_path):
+    with pytest.raises(InputError, match=r"data.txt:1: entity Y at 1:3 overlaps X at 0:2"):
+        ner.read_spans(written(tmp_path, document("abcd", (0, 2, "X"), (1, 3, "Y"))), "word")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n"])

@@ -89,6 +89,27 @@ def test_a_diverged_run_finds_nothing(prepare):
     assert not tags.any()
 
 
+def test_entities_that_cut_a_word_lower_the_recall_and_are_announced(prepare, place, tmp_path):
+    text = '{"text": "w0 w9w3", "entities": [{"label": "LOC", "start": 0, "end": 2}%s]}\n'
+    cut = ', {"label": "PER", "start": 5, "end": 7}'
+    (tmp_path / "train.jsonl").write_text(text % "" * 10 + text % cut)
+    (tmp_path / "dev.jsonl").write_text(text % "")
+    (tmp_path / "test.jsonl").write_text(text % cut * 3)
+    the_job = prepare(data_dir=str(tmp_path))
+    assert the_job.objective.labels == ("O", "B-LOC", "I-LOC")
+    data = the_job.data["test"]
+    outputs = np.zeros((*data.words.shape, 3), np.float32)
+    outputs[:, 0, 1] = 10.0
+    scores, _ = the_job.objective.score({}, outputs, data)
+    assert (scores["entity_precision_strict"], scores["entity_recall_strict"]) == (1.0, 0.5)
+    assert (scores["entity_recall_strict_LOC"], scores["entity_recall_strict_PER"]) == (1.0, 0.0)
+    diverged, _ = the_job.objective.score({}, np.full_like(outputs, np.nan), data)
+    assert diverged.keys() == scores.keys()
+    assert "1 train, 3 test entities cut a word: no tags can find them; tagging_characters can" in plan.announcement(
+        the_job
+    )
+
+
 def test_the_announcement_says_what_is_there(prepare):
     text = plan.announcement(prepare(max_length=8, folds=4, seeds=(0, 1)))
     assert "task     tagging: 2 types of entities, with a CRF, best by entity_f1_strict" in text
