@@ -25,6 +25,7 @@ _UNITS = {
     "word": regex.compile(r"[\p{L}\p{N}_][\p{L}\p{N}_\p{M}\u200c\u200d]*|[^\s\x1c-\x1f][\p{M}\u200c\u200d]*"),
 }
 _SPACES = re.compile(" +")
+_STRAY_RETURN = re.compile(r"\r(?=[^\r\n])")
 _BLANK = " \t\r"  # not all of Unicode's: an ideographic space may be a word of a Chinese file
 
 
@@ -97,7 +98,8 @@ def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool 
     """A file of one word a line with its tag, as CoNLL's are: the first column is the word, the last one the tag.
 
     A blank line ends a sentence. Two or more lines that begin with -DOCSTART- say where documents begin. A line that
-    holds a tab is split at tabs, so that a space can be a word, any other at spaces.
+    holds a tab is split at tabs, so that a space can be a word, any other at spaces. Spaces around
+    the tag are none of it.
 
     Args:
         path: a UTF-8 file.
@@ -113,7 +115,11 @@ def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool 
     ids: list[str] = []
     groups: list[int] = []
     width = 0
-    for start, document, rows in _sentences(read_text(path)):
+    text = read_text(path)
+    if (stray := _STRAY_RETURN.search(text)) is not None:
+        line = text.count("\n", 0, stray.start()) + 1
+        raise InputError(f"{path}:{line}: a carriage return within the line; end every line with LF or CR LF")
+    for start, document, rows in _sentences(text):
         width = width or len(rows[0])
         for line, fields in enumerate(rows, start=start):
             _check_row(f"{path}:{line}", fields, width, characters)
@@ -135,7 +141,8 @@ def _sentences(text: str) -> Iterator[tuple[int, int, list[list[str]]]]:
     rows: list[list[str]] = []
     number = document = 0
     for number, line in enumerate(text.split("\n"), start=1):
-        columns = line.removesuffix("\r").split("\t") if "\t" in line else _SPACES.split(line.strip(_BLANK))
+        columns = line.split("\t") if "\t" in line else _SPACES.split(line.strip(_BLANK))
+        columns[-1] = columns[-1].strip(_BLANK)
         begins = columns[0] == "-DOCSTART-"
         if line.strip(_BLANK) and not begins:
             rows.append(columns)
@@ -156,6 +163,18 @@ def _check_row(place: str, fields: list[str], width: int, characters: bool) -> N
         raise InputError(f"{place}: no word before the tag")
     if characters and len(fields[0]) != 1:
         raise InputError(f"{place}: {fields[0]!r} is {len(fields[0])} characters, expected one a line")
+    if (fault := _label_fault(fields[-1][2:])) is not None:
+        raise InputError(f"{place}: tag {fields[-1]!r} has a label that {fault}")
+
+
+def _label_fault(label: str) -> str | None:
+    """Why a label is none: what cannot be seen would make a type of its own, beside the one that looks the same."""
+    hidden = next((character for character in label if not character.isprintable()), None)
+    if hidden is not None:
+        return f"holds U+{ord(hidden):04X}, which does not print; expected a name in characters that print"
+    if label != label.strip():
+        return "begins or ends with a space; expected a name without"
+    return None
 
 
 def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
@@ -232,9 +251,12 @@ def _document(line: str) -> tuple[str, list[Span]]:
     spans = []
     for i, entity in enumerate(_field(row, "entities", list, "the line"), start=1):
         where = f"entity {i}"
-        span = Span(*(_field(entity, name, kind, where) for name, kind in _SPAN_FIELDS))
-        if not span.type.strip() or not span.type.isprintable():
-            raise InputError(f"{where} has the label {span.type!r}, expected a name")
+        start, end, label = (_field(entity, name, kind, where) for name, kind in _SPAN_FIELDS)
+        span = Span(start, end, label.strip(_BLANK))
+        if not span.type:
+            raise InputError(f"{where} has the label {label!r}, expected a name")
+        if (fault := _label_fault(span.type)) is not None:
+            raise InputError(f"{where} has the label {label!r}, which {fault}")
         [span] = checked_spans([span], len(text))
         there = text[span.start : span.end]
         if entity.get("text", there) != there:

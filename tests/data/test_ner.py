@@ -82,6 +82,20 @@ def test_white_space_can_be_a_word_and_no_other_line_break_ends_a_line(tmp_path)
     assert examples.entities == [[Span(0, 4, "X")], []]
 
 
+@pytest.mark.parametrize("end", ["\n", " \n", "\r\n", " \r\n", "\r\r\n"])
+@pytest.mark.parametrize("separator", ["\t", " ", "\t "])
+def test_white_space_around_a_tag_is_none_of_it(tmp_path, separator, end):
+    text = "".join(f"{word}{separator}{tag}{end}" for word, tag in (("EU", "B-ORG"), ("of", "I-ORG"), ("a", "O")))
+    examples = ner.read_columns(written(tmp_path, text + end + "b" + separator + "B-ORG" + end.removesuffix("\n")))
+    assert examples.words == [["EU", "of", "a"], ["b"]]
+    assert examples.entities == [[Span(0, 2, "ORG")], [Span(0, 1, "ORG")]]
+
+
+def test_white_space_around_a_label_is_none_of_it(tmp_path):
+    lines = document("ab", (0, 1, "X "), (1, 2, "\tMade by"))
+    assert ner.read_spans(written(tmp_path, lines)).entities == [[Span(0, 1, "X"), Span(1, 2, "Made by")]]
+
+
 @pytest.mark.parametrize(
     ("content", "line", "reason"),
     [
@@ -93,6 +107,12 @@ def test_white_space_can_be_a_word_and_no_other_line_break_ends_a_line(tmp_path)
         ("a\tO\nb\n", 2, "1 column, expected a word and its tag"),
         ("a\n", 1, "1 column, expected a word and its tag"),
         ("a\tO\n\tO\n", 2, "no word before the tag"),
+        ("a\tO\nb\tB-X\u200b\n", 2, "tag 'B-X\\u200b' has a label that holds U+200B, which does not print; expected"),
+        ("a\tO\nb\tB-X\xa0\n", 2, "tag 'B-X\\xa0' has a label that holds U+00A0"),
+        ("a O\nb B-X\u3000\n", 2, "tag 'B-X\\u3000' has a label that holds U+3000"),
+        ("a\tO\nb\tB- X\n", 2, "tag 'B- X' has a label that begins or ends with a space; expected a name without"),
+        ("a\tB-X\rb\tO\r\rc\tO\r", 1, "a carriage return within the line; end every line with LF or CR LF"),
+        ("a O\n\nb O\rc O\n", 3, "a carriage return within the line"),
         ("a\tO\nbc\tO\n", 2, "'bc' is 2 characters, expected one a line"),
         (b"a\tO\n\xb0\xa1\tO\n", 2, "not UTF-8"),
         (b"a\tO\n\0\tO\n", 2, "NUL byte"),
@@ -172,7 +192,12 @@ def test_characters_are_counted_not_bytes_or_utf16_units(tmp_path):
         (document("ab", (0.0, 1, "X")), "'start' of entity 1 is 0.0, expected int"),
         (document("ab", (0, True, "X")), "'end' of entity 1 is True, expected int"),
         (document("ab", (0, 1, "")), "entity 1 has the label '', expected a name"),
-        (document("ab", (0, 1, "X\n")), "entity 1 has the label 'X\\n', expected a name"),
+        (document("ab", (0, 1, " \t")), "entity 1 has the label ' \\t', expected a name"),
+        (
+            document("ab", (0, 1, "X\n")),
+            "entity 1 has the label 'X\\n', which holds U+000A, which does not print; expected",
+        ),
+        (document("ab", (0, 1, "\u200bX")), "entity 1 has the label '\\u200bX', which holds U+200B"),
         (document("ab", (0, 3, "X")), "entity X at 0:3 is outside the text, expected 0 <= start < end <= 2"),
         (document("ab", (-2, 1, "X")), "entity X at -2:1 is outside the text"),
         (document("ab", (1, 1, "X")), "entity X at 1:1 is empty"),
