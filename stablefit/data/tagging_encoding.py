@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from stablefit.data.encoding import Encoded, Tokenizer, padded, table_width
-from stablefit.data.ner import TaggedExamples, Unit
+from stablefit.data.ner import TaggedExamples
 from stablefit.data.tagging import spans_to_tags
 from stablefit.data.windows import Window, first_pieces, join_windows, split_windows
+from stablefit.data.words import Unit
 from stablefit.errors import InputError
 
 Pieces = Literal["word", "text"]

@@ -1,12 +1,8 @@
 """Readers of named-entity files: the real sets' counts, the forms of files, and every refusal with its line."""
 
 import json
-import re
-import unicodedata
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from stablefit.data import ner
 from stablefit.data.tagging import Span
@@ -141,34 +137,6 @@ def test_spans_become_words_without_white_space(tmp_path):
         assert found.texts == ["a F-16 \r\nflew", "b"]
         for words, text, bounds in zip(found.words, found.texts, found.bounds, strict=True):
             assert [text[start:end] for start, end in bounds] == words
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("हिन्दी में", ["हिन्दी", "में"]),  # vowel signs are marks
-        (unicodedata.normalize("NFD", "café-Zoë"), ["cafe\u0301", "-", "Zoe\u0308"]),
-        ("می\u200cخواهم", ["می\u200cخواهم"]),
-        ("❤\ufe0flove", ["❤\ufe0f", "love"]),
-        ("\u0301 a\x1c²_½", ["\u0301", "a", "²_½"]),
-    ],
-)
-def test_a_word_keeps_its_marks_and_joiners(text, words):
-    found, bounds = ner.split_text(text, "word")
-    assert found == words
-    assert [text[start:end] for start, end in bounds] == words
-    assert ner.split_text(text, "character")[0] == [c for c in text if not c.isspace()]
-
-
-@settings(deadline=None, derandomize=True, database=None)
-@given(st.text(st.characters(exclude_categories=("Cs", "Cn"))))
-def test_words_hold_all_but_white_space(text):
-    """And are those of Python's own expressions where there are no marks and no joiners."""
-    words, bounds = ner.split_text(text, "word")
-    assert [text[start:end] for start, end in bounds] == words
-    assert "".join(words) == "".join(text.split())
-    plain = "".join(c for c in text if unicodedata.category(c)[0] != "M" and c not in "\u200c\u200d")
-    assert ner.split_text(plain, "word")[0] == re.findall(r"\w+|[^\w\s]", plain)
 
 
 def test_characters_are_counted_not_bytes_or_utf16_units(tmp_path):
