@@ -140,8 +140,10 @@ def score_tags(
     Args:
         gold: for each of N texts, the tag of each word.
         predicted: for each of the same texts, as many tags.
-        mode: 'strict' takes as entities what `scheme` spells out in full (seqeval's mode="strict"); 'conlleval' takes
-            any run of one type (the scorer of CoNLL, and seqeval's default).
+        mode: 'strict' takes as entities what `scheme` spells out in full; 'conlleval' takes any run of one type (the
+            scorer of CoNLL, and seqeval's default). 'strict' is seqeval's mode="strict" for iob2 and iobes. For iob1 it
+            is so where every B- follows a word of an entity of its type; any other B- begins an entity here, so that
+            tags in iob2 can be read, and none to seqeval.
         scheme: how tags are meant; 'conlleval' does not look at it.
         unrepresented: as for `score_spans`.
 
