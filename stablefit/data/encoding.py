@@ -83,6 +83,8 @@ def load_tokenizer(directory: str | Path, vocab_size: int | None = None) -> Toke
     # A tokenizer.json may pad and truncate by itself (MiniLM's does both, to 128); lengths are `encode`'s to decide.
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()
+    # "[SEP]" in a text is five characters of it. transformers sets the backend's value from its own at every call.
+    tokenizer.split_special_tokens = tokenizer.backend_tokenizer.encode_special_tokens = True
     tokenizer.padding_side = tokenizer.truncation_side = "right"
     return tokenizer
 

@@ -32,12 +32,14 @@ class EncodedTags(Encoded):
         document: int32 [N], the document that each window is of, ascending.
         windows: N windows; every word is owned by one.
         documents: what was encoded.
+        cut: bool [N], the windows that lost pieces to the maximum length: each is one word that is longer than that.
     """
 
     words: np.ndarray
     document: np.ndarray
     windows: Sequence[Window]
     documents: TaggedExamples
+    cut: np.ndarray
 
     @property
     def further(self) -> tuple[np.ndarray, ...]:
@@ -72,11 +74,10 @@ class EncodedTags(Encoded):
     def subset(self, indices: np.ndarray) -> "EncodedTags":
         """The windows of these documents, in arrays of the same width."""
         picked = np.flatnonzero(np.isin(self.document, indices))
-        parts = {name: getattr(self, name)[picked] for name in ("tokens", "types", "segments", "labels", "lengths")}
+        arrays = ("tokens", "types", "segments", "labels", "lengths", "words", "cut")
         return EncodedTags(
-            **parts,
-            n_truncated=self.n_truncated,
-            words=self.words[picked],
+            **{name: getattr(self, name)[picked] for name in arrays},
+            n_truncated=int(self.cut[picked].sum()),
             document=np.searchsorted(indices, self.document[picked]).astype(np.int32),
             windows=[self.windows[i] for i in picked.tolist()],
             documents=self.documents.subset(indices),
@@ -122,14 +123,13 @@ def encode_tags(
         raise InputError(f"max_length {max_length} leaves no room for text; at least 3 tokens are needed")
     ids = {tag: i for i, tag in enumerate(tags)}
     rows: list[_Row] = []
-    n_cut = 0
     for d, cut in enumerate(_cut(documents, tokenizer, unit, pieces)):
         counts = np.diff(cut.places, append=len(cut.ids))
-        n_cut += int((counts > room).sum())
         own = np.array([ids[tag] for tag in spans_to_tags(documents.entities[d], len(cut.places), "iob2")], np.int32)
         for window in split_windows(counts, room, room // 4):
             if window.own_start < window.own_end:
                 rows.append(_row(d, window, cut, own, room))
+    cut_rows = np.array([row.cut for row in rows], bool)
     lengths = np.array([len(row.tokens) + 2 for row in rows], np.int32)
     width = table_width(lengths, max_length)
     special = (tokenizer.cls_token_id, tokenizer.sep_token_id)
@@ -141,11 +141,12 @@ def encode_tags(
         segments=(np.arange(width)[None, :] < lengths[:, None]).astype(np.int32),
         labels=padded([row.labels for row in rows], most, NO_TAG),
         lengths=lengths,
-        n_truncated=n_cut,
+        n_truncated=int(cut_rows.sum()),
         words=padded([row.words for row in rows], most, 0),
         document=np.array([row.document for row in rows], np.int32),
         windows=[row.window for row in rows],
         documents=documents,
+        cut=cut_rows,
     )
 
 
@@ -162,6 +163,7 @@ class _Row(NamedTuple):
     tokens: list[int]
     words: np.ndarray
     labels: np.ndarray
+    cut: bool
 
 
 def _row(d: int, window: Window, cut: _Cut, tags: np.ndarray, room: int) -> _Row:
@@ -172,11 +174,21 @@ def _row(d: int, window: Window, cut: _Cut, tags: np.ndarray, room: int) -> _Row
     owned = (word >= window.own_start) & (word < window.own_end)
     tokens = cut.ids[first : min(stop, first + room)]
     places = cut.places[window.start : window.end] - first + 1
-    return _Row(d, window, tokens, places, np.where(owned, tags[word], NO_TAG))
+    return _Row(d, window, tokens, places, np.where(owned, tags[word], NO_TAG), bool(stop - first > room))
 
 
 def _cut(documents: TaggedExamples, tokenizer: Tokenizer, unit: Unit, pieces: Pieces) -> Iterator[_Cut]:
-    """The pieces of every document, in their order."""
+    """The pieces of every document, in their order; none of them is a special one.
+
+    A tokenizer that has special tokens among its pieces, as SentencePiece's have, finds them in texts: these places
+    become unknown.
+    """
+    special = set(tokenizer.all_special_ids)
+    for cut in _all_cut(documents, tokenizer, unit, pieces):
+        yield cut._replace(ids=[tokenizer.unk_token_id if piece in special else piece for piece in cut.ids])
+
+
+def _all_cut(documents: TaggedExamples, tokenizer: Tokenizer, unit: Unit, pieces: Pieces) -> Iterator[_Cut]:
     for start in range(0, len(documents), _CHUNK):
         chunk = slice(start, start + _CHUNK)
         texts = documents.words[chunk]

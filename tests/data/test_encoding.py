@@ -53,6 +53,14 @@ def test_pairs_have_token_types(tokenizer):
     assert encoded.types.tolist() == [[0, 0, 0, 0, 1, 1, 0, 0]]
 
 
+def test_a_special_token_that_is_written_in_a_text_is_text(tokenizer):
+    encoded = encode(_examples(["w0 [SEP] w1", "[PAD]"], ["w2", "w3 [CLS]"]), tokenizer, 16)
+    unknown = [1, 1, 1]  # a bracket, the name, a bracket
+    assert encoded.tokens[0, :9].tolist() == [2, 5, *unknown, 6, 3, 7, 3]
+    assert encoded.tokens[1, :10].tolist() == [2, *unknown, 3, 8, *unknown, 3]
+    assert encoded.types[0, :9].tolist() == [0] * 7 + [1] * 2
+
+
 def test_arrays_are_hugging_faces(tokenizer):
     rng = np.random.RandomState(0)
     texts = [" ".join(f"w{i}" for i in rng.randint(0, 15, n)) for n in rng.randint(1, 30, 80)]

@@ -1,6 +1,7 @@
 """Documents as token arrays: where each word is read, with either kind of tokenizer, and windows put together again."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -146,6 +147,39 @@ def test_a_word_longer_than_a_window_is_cut_and_counted(wordpiece):
     assert encoded.n_truncated == 1
     assert encoded.lengths.max() == 8
     np.testing.assert_array_equal(encoded.is_word, np.ones((1, 3), bool))
+
+
+def test_each_subset_counts_its_own_windows_that_were_cut(wordpiece):
+    long = "-".join(["w2"] * 9)
+    encoded = encode_tags(documents(["w1"], ["w1", long, "w3", long], ["w1"] * 20, [long]), TAGS, wordpiece, 8)
+    assert encoded.n_truncated == encoded.cut.sum() == 3
+    found = {n: encoded.subset(np.array([n])) for n in range(4)}
+    assert [part.n_truncated for part in found.values()] == [0, 2, 0, 1]
+    assert [part.cut.sum() for part in found.values()] == [0, 2, 0, 1]
+
+
+@pytest.mark.parametrize("pieces", ["word", "text"])
+def test_a_special_token_that_is_written_in_a_text_is_text(wordpiece, unigram, pieces):
+    words = ["w1", "[SEP]", "[PAD]", "w2[CLS]"]
+    encoded = encode_tags(documents(words), TAGS, wordpiece, 32, pieces=pieces)
+    assert shown(encoded, wordpiece) == ["[CLS]", "w1", *["[UNK]"] * 6, "w2", *["[UNK]"] * 3, "[SEP]"]
+    assert read_at(encoded, wordpiece) == ["w1", "[UNK]", "[UNK]", "w2"]
+    # SentencePiece's special tokens are pieces as any other to its model.
+    encoded = encode_tags(documents(["试验", "</s>", "<pad>试验", "<s>"]), TAGS, unigram, 32, pieces=pieces)
+    inside = shown(encoded, unigram)[1:-1]
+    assert not set(inside) & {"<s>", "</s>", "<pad>"}
+    assert [piece for piece in inside if piece != "▁"] == ["▁试验", "<unk>", "<unk>", "试验", "<unk>"]
+
+
+def test_a_character_that_is_a_special_token_is_unknown(tmp_path):
+    names = {"cls_token": "^", "sep_token": "$", "pad_token": "#", "unk_token": "?"}
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate("^$#?ab")}, unk_token="?"))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **names}), encoding="utf-8"
+    )
+    loaded = load_tokenizer(tmp_path)
+    assert shown(encode_tags(documents("a#b$"), TAGS, loaded, 8, "character"), loaded) == list("^a?b?$")
 
 
 def test_no_room(wordpiece):
