@@ -162,8 +162,8 @@ def _check_row(place: str, fields: list[str], width: int, characters: bool) -> N
 
 def _label_fault(label: str) -> str | None:
     """Why a label is none: what cannot be seen would make a type of its own, beside the one that looks the same."""
-    hidden = next((character for character in label if not character.isprintable()), None)
-    if hidden is not None:
+    if not label.isprintable():
+        hidden = next(character for character in label if not character.isprintable())
         return f"holds U+{ord(hidden):04X}, which does not print; expected a name in characters that print"
     if label != label.strip():
         return "begins or ends with a space; expected a name without"
