@@ -18,7 +18,8 @@ Runs every cell of a sweep over its seeds, and prints one row a cell with its co
 
   --sweep=FILE            a file that defines sweep(add), such as experiments/methods_on_rte.py
   --config.FIELD=VALUE    another value for a field, in every cell that does not set it itself
-  --workdir=DIR           where results go; default runs/SWEEP. What it holds already is not run again.
+  --workdir=DIR           where results go; default runs/SWEEP. What it holds already is not run again;
+                          if that was on other data, the study is refused.
   --launcher=ray          as tasks of a Ray cluster: the one of RAY_ADDRESS, or of this node; docs/clusters.md
   --distributed           one of several processes that do it together, as on a TPU slice
   --quiet                 no progress display
@@ -54,6 +55,7 @@ def _run(argv: Sequence[str]) -> int:
         try:
             # All are loaded before any runs: a mistake in the last cell is found now.
             jobs = {name: job.load(cell) for name, cell in cells.items()}
+            grid.check_data(jobs, workdir)
             print(f"{grid.announcement(jobs, workdir)}\n\nprocess  {process}", end="\n\n", flush=True)
             if own.plan:
                 return 0

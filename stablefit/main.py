@@ -19,7 +19,7 @@ Fine-tunes one setting over its seeds and prints one row a seed, then their stat
                           --config.model=DIR | HUB_ID | package:NAME    --config.data_dir=DIR
                           --config.seeds=0,1,2                          --config.learning_rate=5e-5
   --workdir=DIR           where results go; default runs/CONFIG. An unfinished run in it goes on where it was,
-                          a run of another config in it is refused.
+                          a run of another config, or on other data, in it is refused.
   --quiet                 no progress display
   --distributed           one of several processes that do it together, as on a TPU slice; docs/clusters.md
   --plan                  say what would be done, and stop
@@ -52,7 +52,7 @@ def _run(argv: Sequence[str]) -> int:
         if flags.plan:
             return 0
         try:
-            with rundir.RunDirectory(workdir, config) as directory:
+            with rundir.RunDirectory(workdir, config, job.digest) as directory:
                 rundir.write_whole(workdir / "parameters.txt", plan.parameter_table(job))
                 total = loop.planned_steps(job, list(directory.results().values()))
                 with progress.Progress(total, quiet=flags.quiet or not processes.is_first()) as display:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stablefit import main
+from stablefit.training import job, rundir
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +58,50 @@ def test_a_run_tells_its_plan_and_its_results(command, tmp_path):
     assert again.returncode == 0
     assert again.stdout == done.stdout
     assert again.stderr == ""
+
+
+def test_a_run_on_other_data_is_refused_and_nothing_is_lost(tiny_root, tmp_path, capsys, monkeypatch):
+    """A finished run, one with more seeds, and one that was interrupted; with the old data each goes on."""
+    monkeypatch.setenv("STABLEFIT_CACHE", "")
+    tiny.write_rte(tmp_path / "data")
+    file, workdir = tmp_path / "data" / "RTE" / "train.tsv", tmp_path / "run"
+    (tmp_path / "configs").mkdir()
+    config = tmp_path / "configs" / "tiny.py"
+    config.write_text(
+        "from tests import tiny\nfrom pathlib import Path\n\n\ndef get_config(arg=''):\n"
+        f"    return tiny.config(Path({str(tiny_root)!r}), data_dir={str(tmp_path / 'data')!r}, max_steps=2)\n"
+    )
+
+    def started(text, *arguments):
+        """Exit code and stderr of a process that finds this text in the file."""
+        file.write_text(text)
+        job._examples.cache_clear()
+        job._encoded.cache_clear()
+        code = main.main([f"--config={config}", f"--workdir={workdir}", "--quiet", *arguments])
+        return code, capsys.readouterr().err
+
+    def files():
+        return {p: (p.stat().st_mtime_ns, p.is_file() and p.read_bytes()) for p in workdir.rglob("*")}
+
+    text = file.read_text()
+    longer, corrected = text + "42\tw1\tw1\tentailment\n", text.replace("\tnot_entailment", "\tentailment", 1)
+    assert started(text) == (0, "")
+    [row] = rundir.read_lines(workdir / "results.jsonl")
+    assert row["data"] == json.loads((workdir / "data.json").read_text())["digest"]
+    for finished in (True, False):
+        if not finished:
+            (workdir / "results.jsonl").unlink()
+        before = files()
+        for other, said in ((longer, "train 42 examples then, 43 now"), (corrected, "as many examples then as now")):
+            for arguments in ([], ["--config.seeds=0,1"]):
+                code, error = started(other, *arguments)
+                assert code == 2
+                assert error.startswith(f"stablefit: workdir {workdir} holds a run on other data ({said}")
+                assert error.count("\n") == 1
+        assert files() == before
+    assert started(text, "--config.seeds=0,1") == (0, "")
+    rows = rundir.read_lines(workdir / "results.jsonl")
+    assert [(one["seed"], one["data"]) for one in rows] == [(0, row["data"]), (1, row["data"])]
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(command, tmp_path):

@@ -1,6 +1,8 @@
 """Examples -> token arrays. The only file here that knows Hugging Face's tokenizers."""
 
 import dataclasses
+import functools
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -50,6 +52,21 @@ class Encoded:
     def targets(self) -> np.ndarray:
         """What predictions are compared with."""
         return self.labels
+
+    @property
+    def content(self) -> tuple[np.ndarray, ...]:
+        """What the examples are, without padding: how wide the arrays are is our choice."""
+        real = self.segments > 0
+        return self.tokens[real], self.types[real], self.lengths, self.labels
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Hexadecimal digits that name the content; a study asks for them once a cell."""
+        found = hashlib.sha256()
+        for array in self.content:
+            found.update(f"{array.dtype} {array.shape}\n".encode())
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
 
 def load_tokenizer(directory: str | Path, vocab_size: int | None = None) -> Tokenizer:

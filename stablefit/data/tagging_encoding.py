@@ -50,6 +50,13 @@ class EncodedTags(Encoded):
         """The tags of all words, document after document."""
         return self.tags[self.is_word]
 
+    @property
+    def content(self) -> tuple[np.ndarray, ...]:
+        n_words = np.array([window.end - window.start for window in self.windows])
+        real = np.arange(self.words.shape[1]) < n_words[:, None]
+        tokens, types, lengths, _ = super().content
+        return tokens, types, lengths, self.labels[real], self.words[real], n_words, self.document
+
     @functools.cached_property
     def tags(self) -> np.ndarray:
         """int32 [D, L]: the tags of each document's words; 0 behind the last."""

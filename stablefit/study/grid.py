@@ -18,7 +18,7 @@ import numpy as np
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.study import launch, statistics
-from stablefit.training import loop, plan, processes, stopping
+from stablefit.training import loop, plan, processes, rundir, stopping
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, read_lines, write_whole
@@ -81,6 +81,17 @@ def record(workdir: Path, sweep: Path, command: str) -> None:
     write_whole(file, json.dumps(new, indent=2) + "\n")
 
 
+def check_data(jobs: Mapping[str, Job], workdir: Path) -> None:
+    """Refuses a study with a cell, finished or not, on other data than was begun; writes nothing.
+
+    Args:
+        jobs: name of each cell -> what to run.
+        workdir: of the study.
+    """
+    for job in jobs.values():
+        rundir.check_data(workdir / "cells" / job.settings.fingerprint, job.digest)
+
+
 def announcement(jobs: Mapping[str, Job], workdir: Path) -> str:
     """What the study will cost: its cells, runs and steps, and how much of it the ledger holds already.
 
@@ -134,7 +145,7 @@ def run(
     write_whole(workdir / "cells.txt", "".join(f"{mark}  {name}\n" for name, mark in marks.items()))
     with contextlib.ExitStack() as stack:
         folders = {
-            name: stack.enter_context(RunDirectory(workdir / "cells" / mark, jobs[name].settings))
+            name: stack.enter_context(RunDirectory(workdir / "cells" / mark, jobs[name].settings, jobs[name].digest))
             for name, mark in marks.items()
         }
         steps = {name: loop.planned_steps(job, list(folders[name].results().values())) for name, job in jobs.items()}

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from stablefit import methods
 from stablefit.data import batches, encoding, splits, tasks
+from stablefit.data.digest import Digest, digest_of
 from stablefit.errors import InputError
 from stablefit.models import heads, hf, sources, vocabulary
 from stablefit.models.encoder import EncoderConfig
@@ -38,6 +39,7 @@ class Job:
     n_skipped: int = 0  # broken rows of the files, which are left out
     start: intermediate.Start | None = None  # the intermediate task, if there was one
     fold: int | None = None  # which part of the data `data` holds out, in cross-validation
+    digest: Digest | None = None  # of the data of all folds, as it was read; None if none was
 
     @property
     def spec(self) -> Spec:
@@ -141,6 +143,7 @@ class Job:
         return {
             "model": self.source,
             "task": self.task.name,
+            **({} if self.digest is None else {"data": self.digest.digest}),
             **({} if self.fold is None else {"fold": self.fold}),
             **({} if self.start is None else {"init_from": self.start.record}),
             "device": f"{jax.device_count()} x {device.device_kind}",
@@ -171,9 +174,11 @@ def load(settings: Settings) -> Job:
     if task.kind == "tagging":
         objective = objectives.tags(task, spec, directory, config.vocab_size)
         data = objective.data(0)
+        mark = digest_of(objective.encoded if spec.folds else data, objective.labels)
     else:
         objective = objectives.sequences(task, settings.values)
         data = _encoded(task, spec.data_dir, spec.train_examples, directory, config.vocab_size, spec.max_length)
+        mark = digest_of(data, objective.labels)
     weights, report = _weights(directory, config)
     pretrained, start = {"encoder": weights}, None
     pools = report.has_pooler or task.kind == "tagging"  # which has no use for a pooler
@@ -181,7 +186,7 @@ def load(settings: Settings) -> Job:
     if spec.init_from:
         pretrained, start = intermediate.load(Path(spec.init_from), pretrained, config, objective)
         source += f", trained further in {spec.init_from}"
-    job = Job(settings, task, objective, source, config, pretrained, None, data, n_skipped, start)
+    job = Job(settings, task, objective, source, config, pretrained, None, data, n_skipped, start, digest=mark)
     if _rest_follows(job):
         job = _compacted(job)
     _ = job.comparison_step  # for its check

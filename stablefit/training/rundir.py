@@ -1,6 +1,7 @@
 """The run directory: what a run leaves behind, and what it goes on from.
 
 WORKDIR/config.json            the resolved config; only a run of the same identity may write here
+WORKDIR/data.json              a digest of the data, and how many examples it has; only a run on the same may write here
 WORKDIR/parameters.txt         every parameter with its shape, depth, multiplier, decay, and whether it starts anew
 WORKDIR/results.jsonl          one line a finished seed
 WORKDIR/compared.jsonl         where seeds are compared: one line a seed, its best score by then
@@ -23,23 +24,26 @@ from typing import Any
 
 import numpy as np
 
+from stablefit.data.digest import Digest
 from stablefit.errors import InputError
 from stablefit.training import processes
 from stablefit.training.settings import Settings, identity
 
 
 class RunDirectory:
-    """A directory that belongs to one config, and while it is open to one process.
+    """A directory that belongs to one config on one set of data, and while it is open to one process.
 
     Args:
         path: made if it is not there.
         settings: the run's.
+        data: the digest of what it is trained and scored on; None where nobody wants to know whether it is the same.
+            A directory of before there were digests goes on, and from then on belongs to this data.
 
     Raises:
         InputError: the directory holds another run, or something else.
     """
 
-    def __init__(self, path: Path, settings: Settings):
+    def __init__(self, path: Path, settings: Settings, data: Digest | None = None):
         self.path, self.settings = path, settings
         config = path / "config.json"
         seeds = list(settings.seeds)
@@ -47,6 +51,7 @@ class RunDirectory:
             seeds = sorted({*seeds, *self._check_same(config, settings)})
         elif path.exists() and (not path.is_dir() or any(file.name != ".lock" for file in path.iterdir())):
             raise InputError(f"workdir {path} is not empty and holds no run of stablefit; give another --workdir")
+        check_data(path, data)
         path.mkdir(parents=True, exist_ok=True)
         self._lock = (path / ".lock").open("w")
         try:
@@ -55,6 +60,8 @@ class RunDirectory:
             self._lock.close()
             raise InputError(f"workdir {path} is in use by another process; wait for it, or give another") from None
         write_whole(config, json.dumps({**settings.values, "seeds": seeds}, indent=2) + "\n")
+        if data is not None and not (path / "data.json").is_file():
+            write_whole(path / "data.json", json.dumps(data._asdict(), indent=2) + "\n")
 
     def __enter__(self) -> "RunDirectory":
         return self
@@ -129,6 +136,42 @@ class RunDirectory:
         shutil.rmtree(folder, ignore_errors=True)
         fresh.replace(folder)
         self.finish(row)
+
+
+def check_data(path: Path, data: Digest | None) -> None:
+    """Refuses a run on other data than a run directory holds, in every process if in one; writes nothing.
+
+    Args:
+        path: the directory; one that is not there, or has no data.json, holds no data.
+        data: the digest of what this process has read; None: not checked.
+    """
+    if data is None:
+        return
+    stored = _stored_digest(path / "data.json")
+    where, known, first = processes.from_first([str(path), stored, data])
+    before = Digest(*(first if known is None else known))
+    differs = before.digest != data.digest
+    if not processes.largest(differs):
+        return
+    if known is not None and differs:
+        raise InputError(
+            f"workdir {where} holds a run on other data ({before.difference(data)}): files under data_dir or the "
+            "tokenizer have changed; give another --workdir, or the data of then to go on"
+        )
+    raise InputError(
+        "the processes of this run have read different data: files under data_dir or the tokenizer differ between "
+        "hosts; give all the same"
+    )
+
+
+def _stored_digest(file: Path) -> Digest | None:
+    if not file.is_file():
+        return None
+    try:
+        stored = json.loads(file.read_text())
+        return Digest(str(stored["digest"]), {str(name): int(n) for name, n in stored["examples"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is no record of a run's data ({error}); give another --workdir") from None
 
 
 def pack(folder: Path) -> bytes:

@@ -88,6 +88,33 @@ def test_a_study_runs_each_seed_of_each_cell_once(sweep, tmp_path, capsys, monke
     assert before == [(folder / "results.jsonl").stat().st_mtime_ns for folder in folders]
 
 
+def test_a_study_on_other_data_is_refused_before_anything_is_written(sweep, tmp_path, capsys, monkeypatch):
+    """Also where all that was begun is done, and where only new cells would be run."""
+    monkeypatch.setenv("STABLEFIT_CACHE", "")
+    tiny.write_rte(tmp_path / "data")
+    study = tmp_path / "study"
+    arguments = [f"--sweep={sweep}", f"--workdir={study}", f"--config.data_dir={tmp_path / 'data'}"]
+    arguments.append("--config.max_steps=1")
+    text = sweep.read_text()
+    sweep.write_text(text.replace("(0, 1)", "(0,)").replace("(0.0, 0.5)", "()"))
+    assert entry.main([*arguments, "--quiet"]) == 0
+    before = {path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in study.rglob("*")}
+    with (tmp_path / "data" / "RTE" / "train.tsv").open("a") as file:
+        file.write("42\tw1\tw1\tentailment\n")
+    job._examples.cache_clear()
+    job._encoded.cache_clear()
+    capsys.readouterr()
+    for own in (sweep.read_text(), text):
+        sweep.write_text(own)
+        for more in ([], ["--plan"]):
+            assert entry.main([*arguments, *more]) == 2
+            error = capsys.readouterr().err
+            assert "holds a run on other data (train 42 examples then, 43 now)" in error
+            assert error.count("\n") == 1
+    after = {path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in study.rglob("*")}
+    assert after == before
+
+
 @pytest.mark.parametrize(("file", "cells", "seeds"), [("ablation", 36, 20), ("ablation_local", 8, 6)])
 def test_the_ablations_are_table_2(file, cells, seeds, monkeypatch):
     """Every cell is a valid config of its own, with one baseline a task that comes first."""

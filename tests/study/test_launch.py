@@ -128,6 +128,7 @@ def test_a_node_dies_and_every_row_is_there_once(cluster, make, tmp_path, driver
     ours = comparable(tmp_path / "ray")
     assert ours == comparable(tmp_path / "here")
     assert [[row["seed"] for row in rows] for rows in ours.values()] == [[0, 1]] * 2
+    assert {row["data"] for rows in ours.values() for row in rows} == {jobs["standard"].digest.digest}
 
 
 def test_a_task_that_begins_again_takes_its_steps_back(capsys):

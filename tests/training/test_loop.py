@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stablefit.errors import InputError
-from stablefit.training import checkpoints, job, loop, order, progress, rundir, settings
+from stablefit.training import checkpoints, job, loop, order, processes, progress, rundir, settings
 from tests import tiny
 
 
@@ -166,6 +166,55 @@ def test_a_directory_of_another_run_is_refused(whole, prepare):
     with pytest.raises(InputError, match=r"learning_rate=0\.01, this one has 0\.005"):
         rundir.RunDirectory(whole[0], other.settings)
     assert before == sorted((p, p.stat().st_mtime_ns) for p in whole[0].rglob("*"))
+
+
+def test_the_digest_is_of_the_data_not_of_how_it_is_used(prepare, tiny_root, monkeypatch):
+    """Word pieces that are left out are an inner choice; a length limit that cuts examples makes other data."""
+    one = prepare(seeds=(0, 1))
+    assert one.words is not None
+    assert prepare(seeds=(5,), cohort_size=3, learning_rate=1.0, batch_size=4).digest == one.digest
+    assert prepare(max_length=8).digest.digest != one.digest.digest
+    monkeypatch.setattr(job, "_rest_follows", lambda _: False)
+    whole = job.load(settings.read(tiny.config(tiny_root)))
+    assert whole.words is None
+    assert whole.digest == one.digest
+    assert whole.digest.examples == {name: len(part) for name, part in whole.data.items()}
+
+
+def test_a_directory_without_a_digest_goes_on_and_has_one_from_then_on(prepare, tmp_path):
+    the_job = prepare(seeds=(0,))
+    with rundir.RunDirectory(tmp_path / "run", the_job.settings):
+        pass
+    assert not (tmp_path / "run" / "data.json").exists()
+    with rundir.RunDirectory(tmp_path / "run", the_job.settings, the_job.digest):
+        pass
+    other = the_job.digest._replace(digest="0" * 12)
+    with pytest.raises(InputError, match=r"on other data \(as many examples then as now, but not the same ones\)"):
+        rundir.RunDirectory(tmp_path / "run", the_job.settings, other)
+    (tmp_path / "run" / "data.json").write_text("{}")
+    with pytest.raises(InputError, match=r"data\.json is no record of a run's data"):
+        rundir.RunDirectory(tmp_path / "run", the_job.settings, the_job.digest)
+
+
+def test_processes_with_different_data_are_refused_in_each(prepare, tmp_path, monkeypatch):
+    """The first one's directory and data count, and one that differs ends all."""
+    the_job = prepare(seeds=(0,))
+    mine, first = the_job.digest, the_job.digest._replace(digest="0" * 12)
+
+    def told(where, stored, now):
+        monkeypatch.setattr(processes, "from_first", lambda value: json.loads(json.dumps([where, stored, now])))
+        with rundir.RunDirectory(tmp_path / "run", the_job.settings, mine):
+            pass
+
+    told("w", None, mine)
+    told("w", mine, mine)
+    with pytest.raises(InputError, match="the processes of this run have read different data"):
+        told("w", None, first)
+    with pytest.raises(InputError, match="workdir w holds a run on other data"):
+        told("w", first, first)
+    monkeypatch.setattr(processes, "largest", lambda number: 1)
+    with pytest.raises(InputError, match="the processes of this run have read different data"):
+        told("w", mine, mine)
 
 
 def test_a_directory_in_use_is_refused(whole, prepare):

@@ -142,6 +142,20 @@ def test_folds_follow_the_seeds(prepare, tmp_path):
     assert "two runs of a setting differ" in text
 
 
+def test_the_digest_is_of_all_folds(prepare, place, tmp_path):
+    """Whichever are asked for; a word that changes its type in one document makes other data."""
+    one = prepare(folds=3, seeds=(0,))
+    assert one.digest.examples == {"train": 24}
+    assert prepare(folds=3, seeds=(1, 2)).digest == one.of_fold(1).digest == one.digest
+    assert one.of_fold(2).provenance["data"] == one.digest.digest
+    held_out = prepare(seeds=(0,))
+    assert held_out.digest.examples == {name: len(part) for name, part in held_out.data.items()}
+    before, last, end = (place / "own" / "train.bio").read_text().rpartition("B-")
+    other = {"LOC": "PER", "PER": "LOC"}[end[:3]]
+    (tmp_path / "train.bio").write_text(before + last + end.replace(end[:3], other))
+    assert prepare(folds=3, data_dir=str(tmp_path)).digest.digest != one.digest.digest
+
+
 def test_an_interrupted_fold_goes_on(prepare, tmp_path):
     """A seed that is done is not done again, in whichever fold."""
     first = run(prepare(folds=3, seeds=(1,), max_steps=2), tmp_path / "run")
