@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -55,7 +56,10 @@ class EncodedTags(Encoded):
         n_words = np.array([window.end - window.start for window in self.windows])
         real = np.arange(self.words.shape[1]) < n_words[:, None]
         tokens, types, lengths, _ = super().content
-        return tokens, types, lengths, self.labels[real], self.words[real], n_words, self.document
+        # What words cannot show: which examples stay together, and what is scored beside the tags.
+        beside = json.dumps([self.documents.groups, self.documents.unrepresented])
+        arrays = self.labels[real], self.words[real], n_words, self.document, np.frombuffer(beside.encode(), np.uint8)
+        return tokens, types, lengths, *arrays
 
     @functools.cached_property
     def tags(self) -> np.ndarray:

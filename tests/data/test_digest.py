@@ -23,8 +23,9 @@ def pairs(tokenizer, first=("w1", "w2 w3"), second=("w4", "w5"), labels=(0, 1)):
     return encode(Examples(list(first), list(second), np.array(labels, np.int32), names), tokenizer, 16)
 
 
-def tagged(tokenizer, words=("w1", "w2", "w3"), entity=(0, 1, "X"), types=("X", "Y")):
-    documents = TaggedExamples([list(words), ["w4"]], [[Span(*entity)], []], ["f:1", "f:2"])
+def tagged(tokenizer, words=("w1", "w2", "w3"), entity=(0, 1, "X"), types=("X", "Y"), groups=None, lost=()):
+    documents = TaggedExamples.from_words([list(words), ["w4"]], [[Span(*entity)], []], ["f:1", "f:2"], groups)
+    documents = dataclasses.replace(documents, unrepresented=[lost, ()])
     return encode_tags(documents, tag_names(types, "iob2"), tokenizer, 16)
 
 
@@ -69,6 +70,8 @@ def test_what_makes_it_other_tags(tokenizer):
         tagged(tokenizer, entity=(0, 1, "Y")),
         tagged(tokenizer, words=("w1", "w2", "w4")),
         tagged(tokenizer, words=("w1-w2", "w3")),  # the same pieces but for the hyphen
+        tagged(tokenizer, groups=[1, 1]),
+        tagged(tokenizer, lost=("X",)),
         dataclasses.replace(one, words=np.where(one.words == 2, 1, one.words)),
         dataclasses.replace(one, document=np.zeros_like(one.document)),
     ]
