@@ -84,8 +84,8 @@ class RunDirectory:
             name = min(changed, key=lambda name: (name == "seeds", name))
             why = ", which stop_seeds_at compares with each other" if name == "seeds" else ""
             raise InputError(
-                f"workdir {self.path} holds a run with {name}={old.get(name)!r}{why}, this one has "
-                f"{settings.values.get(name)!r}; give another --workdir, or the same config to go on"
+                f"workdir {self.path} holds a run with {name}={(old | before).get(name)!r}{why}, this one has "
+                f"{(settings.values | now).get(name)!r}; give another --workdir, or the same config to go on"
             )
         return old["seeds"]
 
