@@ -91,8 +91,8 @@ def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool 
     """A file of one word a line with its tag, as CoNLL's are: the first column is the word, the last one the tag.
 
     A blank line ends a sentence. Two or more lines that begin with -DOCSTART- say where documents begin. A line that
-    holds a tab is split at tabs, so that a space can be a word, any other at spaces. Spaces around
-    the tag are none of it.
+    holds a tab is split at tabs, so that a space can be a word, any other at spaces. Spaces around the tag are none of
+    it.
 
     Args:
         path: a UTF-8 file.
@@ -286,5 +286,5 @@ def check_labels(examples: TaggedExamples, known: Sequence[str]) -> None:
             if span.type not in known:
                 raise InputError(
                     f"{place}: entity {' '.join(words[span.start : span.end])!r:.60} has the label {span.type!r}, "
-                    f"which never occurs in training as whole words; its labels are: {', '.join(known)}"
+                    f"which no entity that training can learn from has; its labels are: {', '.join(known)}"
                 )

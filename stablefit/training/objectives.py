@@ -115,11 +115,12 @@ class Tagging:
         if self.folds:
             unread = f"; {' and '.join(self.unread)} not read" if self.unread else ""
             said.append(("folds", f"{self.folds}: seed s is tested on fold s mod {self.folds}{unread}"))
-        if whole := entity_notes.whole_documents(self.encoded["train"].documents, self.folds):
+        cuts_train = self.folds or not ("dev" in self.encoded or self.task.validation_tail)
+        if cuts_train and (whole := entity_notes.whole_documents(self.encoded["train"].documents, self.folds)):
             said.append(("whole", whole))
         if missing := entity_notes.missing([self.data(fold) for fold in range(self.folds or 1)]):
             said.append(("missing", missing))
-        if n := entity_notes.n_unparted(self.encoded.values()) if self.shared else 0:
+        if n := entity_notes.n_unparted(tagged.values()) if self.shared else 0:
             parts = "only the CRF's transitions can part them" if self.crf else "without a CRF they cannot be parted"
             said.append(("alike", f"the edges of {n} entities are between characters of the same emissions: {parts}"))
         return said

@@ -67,7 +67,9 @@ def test_files(tmp_path):
     (folder / "dev.conll").write_text("w1 B-LOC\n")
     assert len(read_documents(task, str(folder), 0, "iob2")["dev"]) == 1
     (folder / "dev.conll").write_text("w0 O\nw1 B-ORG\n")
-    with pytest.raises(InputError, match=r"dev\.conll:1: entity 'w1' has the label 'ORG', which never occurs"):
+    with pytest.raises(
+        InputError, match=r"dev\.conll:1: entity 'w1' has the label 'ORG', which no entity that training"
+    ):
         read_documents(task, str(folder), 0, "iob2")
     (folder / "test.bio").write_text("w1 I-LOC\n")
     with pytest.raises(InputError, match=r"test\.bio:1: 'I-LOC' after 'O'"):

@@ -48,6 +48,15 @@ def test_whole_documents_are_said(announced, tmp_path, size, said):
     assert said in text
 
 
+def test_nothing_is_said_of_documents_that_no_split_cuts(announced, tmp_path):
+    folder = tiny.write_tagging(tmp_path / "own")
+    (folder / "dev.bio").write_text((folder / "test.bio").read_text())
+    sentences = (folder / "train.bio").read_text()
+    (folder / "train.bio").write_text("-DOCSTART-\tO\n\n" + sentences + "-DOCSTART-\tO\n\nw0\tB-LOC\n")
+    assert "-DOCSTART-" not in announced("own")
+    assert "2 documents (-DOCSTART-) are too few" in announced("own", folds=2)
+
+
 @pytest.mark.parametrize(
     ("spans", "n"),
     [
