@@ -130,12 +130,12 @@ def stablefit_steps(case: Case, members: int, steps: int) -> Callable[[], float]
     from stablefit.data import batches, packing, tasks
     from stablefit.data.encoding import Encoded
     from stablefit.models.encoder import EncoderConfig
+    from stablefit.objectives.classification import Classification
     from stablefit.training import job, settings
-    from stablefit.training.objectives import Sequences
     from stablefit.training.steps import Table
 
     encoder = EncoderConfig(case.vocabulary, case.width, case.layers, case.heads, 4 * case.width)
-    network = Sequences(tasks.get_task("rte"))
+    network = Classification(tasks.get_task("rte"))
     init = jax.jit(functools.partial(network.model(encoder, 0.0, np.float32).init, deterministic=True))
     weights = jax.device_get(init(jax.random.key(1), *[np.ones((1, 8), np.int32)] * 3)["params"]["encoder"])
     tokens, labels = examples(case, steps)

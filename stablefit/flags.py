@@ -5,15 +5,19 @@ import importlib.machinery
 import importlib.util
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags as absl_flags
 from ml_collections import ConfigDict, config_flags
 
+from stablefit.configs import named
 from stablefit.errors import InputError
 from stablefit.training.settings import FIELDS
+
+SHARED = ("workdir", "quiet", "distributed", "plan")
+MOST = 10_000  # values that a range may stand for
 
 
 class Flags(NamedTuple):
@@ -28,7 +32,7 @@ class Flags(NamedTuple):
 
 
 def parse(argv: Sequence[str]) -> Flags:
-    """Reads the flags; the config file is run.
+    """Reads the flags; the config is run.
 
     Args:
         argv: the arguments, without the program's name.
@@ -36,12 +40,13 @@ def parse(argv: Sequence[str]) -> Flags:
     Raises:
         InputError: an unknown flag or field, a value of the wrong type, a config that is missing or fails.
     """
-    file, argument, rest = _config_file(argv)
-    config = load_config(file, *argument)
+    _check_flags(argv, ("config", *SHARED))
+    path, argument, rest = _config(argv)
+    config = load_config(path, *argument)
     _check_fields(rest, config)
+    rest = [_spelled_out(argument) for argument in rest]
     values = absl_flags.FlagValues()
     _define_shared(values)
-    absl_flags.DEFINE_bool("plan", False, "say what would be done", flag_values=values)
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=rest)
         stray = values(["stablefit", *rest])[1:]
@@ -49,7 +54,7 @@ def parse(argv: Sequence[str]) -> Flags:
         raise _wrong_value(error) from None
     if stray:
         raise InputError(f"argument {stray[0]!r} is not understood; flags are written --name=value")
-    return Flags(values.config, file.stem, values.workdir, values.quiet, values.distributed, values.plan)
+    return Flags(values.config, _name(path, *argument), values.workdir, values.quiet, values.distributed, values.plan)
 
 
 class GridFlags(NamedTuple):
@@ -70,11 +75,11 @@ def parse_grid(argv: Sequence[str]) -> GridFlags:
     Raises:
         InputError: an unknown flag, or no sweep.
     """
+    _check_flags(argv, ("sweep", "launcher", *SHARED))
     values = absl_flags.FlagValues()
     absl_flags.DEFINE_string("sweep", "", "the sweep", flag_values=values)
     _define_shared(values)
     absl_flags.DEFINE_enum("launcher", "here", ["here", "ray"], "where runs are done", flag_values=values)
-    absl_flags.DEFINE_bool("plan", False, "say what would be done", flag_values=values)
     overrides = tuple(argument for argument in argv if re.match(r"--?(no)?config\.", argument))
     try:
         stray = values(["stablefit", *(argument for argument in argv if argument not in overrides)])[1:]
@@ -95,15 +100,23 @@ def _define_shared(values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string("workdir", "", "where results go", flag_values=values)
     absl_flags.DEFINE_bool("quiet", False, "no progress display", flag_values=values)
     absl_flags.DEFINE_bool("distributed", False, "one of several processes", flag_values=values)
+    absl_flags.DEFINE_bool("plan", False, "say what would be done", flag_values=values)
 
 
-def load_config(file: Path, *argument: str) -> ConfigDict:
-    """Runs a config file and calls its `get_config`, with what follows the colon of `--config=FILE:ARGUMENT` if given.
+def load_config(path: str, *argument: str) -> ConfigDict:
+    """Runs a config and calls its `get_config`, with what follows the colon of `--config=PATH:ARGUMENT` if given.
+
+    Args:
+        path: a file, or the name of a setting that comes with stablefit.
+        argument: none or one.
 
     Raises:
-        InputError: the file fails, or gives something else than a ConfigDict.
+        InputError: no such config, it fails, or gives something else than a ConfigDict.
     """
-    # A config imports configs.base; it is found beside the config's folder, from wherever the program is called.
+    file = Path(path)
+    if not file.is_file():
+        return _named(path)(*argument)
+    # A config may import what lies beside its folder, such as configs.base; it is found from wherever one calls.
     root = str(file.resolve().parent.parent)
     if root not in sys.path:
         sys.path.insert(0, root)
@@ -114,25 +127,96 @@ def load_config(file: Path, *argument: str) -> ConfigDict:
     try:
         loader.exec_module(module)
         config = module.get_config(*argument) if hasattr(module, "get_config") else None
+    except InputError:
+        raise
     except (Exception, SystemExit) as error:
         message = error.msg if isinstance(error, SyntaxError) else error  # str() would repeat the place
-        raise InputError(f"{_where(error, file)}: {type(error).__name__}: {message}") from None
+        hint = ""
+        if isinstance(error, ImportError) and str(error.name).split(".")[0] == "configs":
+            hint = "; write `from stablefit.configs import base`"
+        raise InputError(f"{_where(error, file)}: {type(error).__name__}: {message}{hint}") from None
     if not isinstance(config, ConfigDict):
-        raise InputError(f"{file}: has no get_config that returns a ConfigDict; start from configs/base.py")
+        raise InputError(f"{file}: has no get_config that returns a ConfigDict; start from stablefit/configs/base.py")
     return config
 
 
-def _config_file(argv: Sequence[str]) -> tuple[Path, list[str], list[str]]:
-    """The config's file, its argument if it has one, and the other arguments."""
-    matches = [re.fullmatch(r"--?config=(.*)", argument, re.DOTALL) for argument in argv]
-    given = [match[1] for match in matches if match]
-    if not given:
+def _named(path: str) -> Callable[..., ConfigDict]:
+    """The setting that is called so; `configs/NAME.py` is one too, so that a sweep of the repository runs anywhere."""
+    short = re.fullmatch(r"(?:\./)?configs/(\w+)\.py", path)
+    if short and named.known(short[1]):
+        return named.named(short[1])
+    if not re.fullmatch(r"\w+", path):
+        raise InputError(f"config {path!r} is not a file; give one, or a name, such as --config=rte_reinit4")
+    return named.named(path)
+
+
+def _name(path: str, argument: str = "") -> str:
+    """What a config is called, for the default workdir: rte_reinit4 of configs/rte.py:method=reinit,layers=4 too."""
+    try:
+        return named.name_of(Path(path).stem, argument)
+    except InputError:  # a config of a person's own, with arguments of its own
+        return Path(path).stem
+
+
+def _config(argv: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """What `--config=` gives, its argument if it has one, and the other arguments."""
+    given, rest, left = "", [], list(argv)
+    found = False
+    while left:
+        argument = left.pop(0)
+        match = re.fullmatch(r"--?config(?:=(.*))?", argument, re.DOTALL)
+        if match is None:
+            rest.append(argument)
+        elif match[1] is not None:
+            given, found = match[1], True
+        elif left and not left[0].startswith("-"):
+            given, found = left.pop(0), True
+        else:
+            raise InputError("--config has no value; give one, such as --config=configs/rte.py")
+    if not found:
         raise InputError("--config is missing; give one, such as --config=configs/rte.py")
-    path, *argument = given[-1].split(":", 1)
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"config {path!r} is not a file; give one, such as --config=configs/rte.py")
-    return file, argument, [a for a, match in zip(argv, matches, strict=True) if not match]
+    path, *argument = given.split(":", 1)
+    return path, argument, rest
+
+
+def _check_flags(argv: Sequence[str], known: Sequence[str]) -> None:
+    """Refuses a flag that there is not, before one that is missing is asked for."""
+    for argument in argv:
+        match = re.match(r"--?([\w-]+)(?=$|=)", argument)
+        if match is None or match[1] in known or match[1].removeprefix("no") in known:
+            continue
+        name, _, value = argument.lstrip("-").partition("=")
+        if name in FIELDS:
+            raise InputError(f"flag --{name} is unknown; a field is written --config.{name}={value or 'VALUE'}")
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean --{near[0]}?" if near else f"there are --{', --'.join(known)} and --config.FIELD"
+        raise InputError(f"flag --{name} is unknown; {hint}")
+
+
+def _spelled_out(argument: str) -> str:
+    """`--config.seeds=0-4` or `--config.seeds=range(5)` as `--config.seeds=0,1,2,3,4`; others as they are."""
+    match = re.fullmatch(r"(--?config\.(\w+)=)[(\[]?(.*?)[)\]]?", argument)
+    if match is None or match[2] not in FIELDS or FIELDS[match[2]].kind is not tuple:
+        return argument
+    whole = re.fullmatch(r"range\((\d+)(?:,\s*(\d+))?\)", argument.removeprefix(match[1]))
+    if whole:
+        ends = (0, int(whole[1])) if whole[2] is None else (int(whole[1]), int(whole[2]))
+        return match[1] + _listed(argument, *ends)
+    parts = [re.fullmatch(r"\s*(\d+)-(\d+)\s*", part) for part in match[3].split(",")]
+    if not any(parts):
+        return argument
+    listed = [
+        _listed(argument, int(part[1]), int(part[2]) + 1) if part else text
+        for part, text in zip(parts, match[3].split(","), strict=True)
+    ]
+    return match[1] + ",".join(listed)
+
+
+def _listed(argument: str, start: int, stop: int) -> str:
+    """The integers of a range with commas between, and one after: a single one is a tuple too."""
+    if not 0 < stop - start <= MOST:
+        raise InputError(f"{argument}: the range has {max(0, stop - start):,} integers; it must have 1 to {MOST:,}")
+    return ",".join(map(str, range(start, stop))) + ("," if stop - start == 1 else "")
 
 
 def _check_fields(argv: Sequence[str], config: ConfigDict) -> None:
@@ -140,7 +224,7 @@ def _check_fields(argv: Sequence[str], config: ConfigDict) -> None:
         match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match and match[1] not in config:
             near = difflib.get_close_matches(match[1], list(config), n=1)
-            hint = f"did you mean {near[0]}?" if near else "configs/base.py holds every field"
+            hint = f"did you mean {near[0]}?" if near else "stablefit/configs/base.py holds every field"
             raise InputError(f"config field {match[1]} is unknown; {hint}")
 
 

@@ -11,22 +11,29 @@ from pathlib import Path
 from stablefit import program
 
 USAGE = """\
-usage: python -m stablefit.grid --sweep=FILE [--config.FIELD=VALUE ...] [--workdir=DIR] [--launcher=ray]
-                                [--distributed] [--quiet] [--plan]
+usage: stablefit grid --sweep=FILE [--config.FIELD=VALUE ...] [--workdir=DIR]
+                      [--launcher=ray] [--distributed] [--plan] [--quiet]
 
-Runs every cell of a sweep over its seeds, and prints one row a cell with its comparison to the first.
+Runs every cell of a sweep over its seeds, and prints one row a cell with its
+comparison to the first. `python -m stablefit.grid` is the same command.
 
-  --sweep=FILE            a file that defines sweep(add), such as experiments/methods_on_rte.py
-  --config.FIELD=VALUE    another value for a field, in every cell that does not set it itself
-  --workdir=DIR           where results go; default runs/SWEEP. What it holds already is not run again;
-                          if that was on other data, the study is refused.
-  --launcher=ray          as tasks of a Ray cluster: the one of RAY_ADDRESS, or of this node; docs/clusters.md
-  --distributed           one of several processes that do it together, as on a TPU slice
+  --sweep=FILE            a file that defines sweep(add), such as
+                          experiments/methods_on_rte.py
+  --config.FIELD=VALUE    another value for a field, in every cell that does not
+                          set it itself; --config.keep=none keeps no parameters
+  --workdir=DIR           where results go; default runs/SWEEP. What it holds
+                          already is not run again; if that was on other data,
+                          the study is refused
+  --launcher=ray          as tasks of a Ray cluster: the one of RAY_ADDRESS, or
+                          of this node; docs/clusters.md
+  --distributed           one of several processes that do it together, as on a
+                          TPU slice
+  --plan                  say what would be done and how much disk it takes, and
+                          stop
   --quiet                 no progress display
-  --plan                  say what would be done, and stop
   --help                  this text
 
-Sweeps and configs are Python programs: run only those you trust.
+Sweeps and config files are Python programs: run only those you trust.
 """
 
 

@@ -1,12 +1,25 @@
 """What every entry point has in common: its usage, its exit codes, and one line for a mistake."""
 
+import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from stablefit.errors import InputError
 
 SIGNALLED = 128  # plus the signal's number, as shells say it
+
+
+class Arguments(argparse.ArgumentParser):
+    """argparse, with every mistake as an InputError; the usage is the command's own text."""
+
+    def __init__(self):
+        super().__init__(add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; --help lists the arguments")
 
 
 def run(usage: str, body: Callable[[Sequence[str]], int], argv: Sequence[str] | None) -> int:
@@ -24,6 +37,10 @@ def run(usage: str, body: Callable[[Sequence[str]], int], argv: Sequence[str] | 
     except InputError as error:
         print(f"stablefit: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever reads, such as `head`, has enough; the rest goes nowhere, or leaving would fail on it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SIGNALLED + signal.SIGPIPE
 
 
 def interrupted(workdir: object, signum: int) -> int:

@@ -10,11 +10,13 @@ from stablefit import program
 from stablefit.errors import InputError
 
 USAGE = """\
-usage: python -m stablefit.report WORKDIR [--out=DIR]
+usage: stablefit report WORKDIR [--out=DIR]
 
-Writes report.md, report.html (one page with everything in it) and the figures as PNG and SVG.
+Writes report.md, report.html (one page with everything in it) and the figures
+as PNG and SVG. `python -m stablefit.report` is the same command.
 
-  WORKDIR      the --workdir of stablefit.grid or stablefit.main; a study that still runs is reported as far as it is
+  WORKDIR      the --workdir of a study or of a single run; a study that still
+               runs is reported as far as it is
   --out=DIR    where to; default WORKDIR/report
   --help       this text
 

@@ -1,7 +1,8 @@
-"""Every file in configs/, and what the command line says to mistakes."""
+"""Every file in configs/, the settings of the package that they name, and what the command line says to mistakes."""
 
 import ast
 import doctest
+import json
 import re
 import shutil
 import sys
@@ -14,6 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 from configs import base
 from stablefit import flags, main
+from stablefit.configs import named
+from stablefit.configs.expected import EXPECTED
 from stablefit.data import batches
 from stablefit.training import checkpoints, host, job, plan, rundir, settings
 from tests import tiny
@@ -56,9 +59,89 @@ def test_loads_and_is_valid(path, argument):
     config = read(path, argument)
     if argument:
         values = config.values
-        assert values["max_steps"] <= 40
+        assert 0 < values["max_steps"] <= 40
         assert values["train_examples"] <= 200
         assert values["model"].startswith("package:")
+
+
+def as_written(config) -> dict:
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def test_every_name_gives_what_its_file_gave_before_it_came_from_the_package():
+    """The golden file holds base as it was, and of every other config what differs from it."""
+    golden = json.loads((ROOT / "tests" / "golden" / "configs.json").read_text())
+    before = golden.pop("base")
+    new = set(as_written(base.get_config())) - set(before)
+    assert len(golden) == 2 * 71 + 1
+    assert not set(before) - set(as_written(base.get_config()))
+    for said, changes in golden.items():
+        name, _, argument = said.partition(":")
+        expected = before | changes | {field: as_written(base.get_config())[field] for field in new}
+        from_package = flags.load_config(name, *filter(None, [argument]))
+        from_file = flags.load_config(str(ROOT / "configs" / f"{name}.py"), *filter(None, [argument]))
+        assert as_written(from_package) == as_written(from_file) == expected, said
+
+
+def test_each_name_of_the_package_has_a_file_and_no_file_a_setting_of_its_own():
+    in_package = {path.stem for path in (ROOT / "stablefit" / "configs").glob("*.py")}
+    assert set(named.TASKS) == in_package - {"__init__", "arguments", "expected", "named"}
+    whole = {"qnli", "qqp", "sst2"}  # not in the paper with all of their examples, so without a file
+    assert {path.stem for path in FILES} == set(named.SETTINGS) | set(named.TASKS) - whole
+    for path in SETTINGS:
+        assert path.read_text().endswith(f'\nget_config = named("{path.stem}")\n')
+
+
+def test_arguments_are_the_names():
+    """What a name stands for may be written out, on any config, and is called the same."""
+    for name, meaning in named.SETTINGS.items():
+        task, argument = meaning.split(":")
+        assert flags.load_config(task, argument).to_dict() == named.named(name)().to_dict()
+        if not name.endswith("_1k_reinit"):  # there the depth is not in the name
+            assert named.name_of(task, argument) == name
+    both = flags.parse(["--config=rte:runlocal,method=longer"])
+    assert (both.config.max_steps, both.name) == (40, "rte_longer")
+    assert flags.parse([f"--config={ROOT}/configs/mrpc.py:method=reinit,layers=2"]).name == "mrpc_reinit2"
+
+
+def test_a_config_of_ones_own_takes_the_arguments_too(tmp_path):
+    body = "def get_config(arg=''):\n    c = base.get_config()\n    c.task = 'stsb'\n"
+    body += "    return base.with_argument(c, arg)\n"
+    (tmp_path / "mine.py").write_text("from stablefit.configs import base\n" + body)
+    read_in = flags.parse([f"--config={tmp_path}/mine.py:method=longer,examples=500"])
+    assert (read_in.config.max_steps, read_in.config.train_examples, read_in.name) == (800, 500, "mine_500_longer")
+    (tmp_path / "free.py").write_text(
+        "from stablefit.configs import base\ndef get_config(a):\n    return base.get_config()"
+    )
+    assert flags.parse([f"--config={tmp_path}/free.py:of my own"]).name == "free"
+
+
+def test_a_path_of_the_repository_is_found_from_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = flags.parse(["--config=configs/rte_llrd.py"])
+    assert (ours.config.layer_decay, ours.name) == (0.95, "rte_llrd")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("0-4", (0, 1, 2, 3, 4)),
+        ("range(5)", (0, 1, 2, 3, 4)),
+        ("range(3, 5)", (3, 4)),
+        ("0-2,7", (0, 1, 2, 7)),
+        ("(1-2,4)", (1, 2, 4)),
+        ("7-7", (7,)),
+        ("range(1)", (0,)),
+        ("3", (3,)),
+        ("0,1", (0, 1)),
+    ],
+)
+def test_seeds_as_a_range(written, meant):
+    assert flags.parse(["--config=rte", f"--config.seeds={written}"]).config.seeds == meant
+
+
+def test_a_space_after_config():
+    assert flags.parse(["--quiet", "--config", "rte_mixout", "--plan"])[1:] == ("rte_mixout", "", True, False, True)
 
 
 def test_runlocal_keeps_longer_longer():
@@ -110,24 +193,28 @@ def test_a_cell_differs_from_its_standard_in_its_method_only(path):
 
 @pytest.mark.parametrize("path", SETTINGS, ids=by_name)
 def test_docstring_commands(path):
-    commands = re.findall(r"python -m stablefit\.main .*", docstring(path))
-    files = [name for command in commands for name in re.findall(r"--config=(\S+\.py)", command)]
-    assert files[0] == f"configs/{path.name}"
-    assert all((ROOT / name).is_file() for name in files)
+    commands = re.findall(r"(?:python -m stablefit\.main|stablefit run) (.*)", docstring(path))
+    assert re.findall(r"--config=(\S+)", commands[0])[0] in (f"configs/{path.name}", path.stem)
     fields = re.findall(r"--config\.(\w+)", docstring(path))
     assert set(fields) <= set(settings.FIELDS)
+    for spelled in re.findall(r"`--config=(\S+)` is the same", docstring(path)):
+        assert named.SETTINGS[path.stem] == spelled
+    assert path.stem not in named.SETTINGS or "is the same" in docstring(path)
 
 
-@pytest.mark.parametrize("path", [path for path in SETTINGS if path.stem != "reviews"], ids=by_name)
-def test_docstring_says_steps_paper_and_ours(path):
-    text, values = docstring(path), read(path).values
-    found = re.search(r"^([\d,]+) steps of (\d+) examples a seed\.\nPaper: .*\d.*\nOurs: \S.*$", text, re.MULTILINE)
-    assert found
+def test_a_row_of_what_is_expected_for_every_setting_of_the_paper():
+    assert set(EXPECTED) == {path.stem for path in SETTINGS} - {"reviews", "own"}
+    assert all(re.search(r"\d", row.paper) and not row.paper.endswith(".") for row in EXPECTED.values())
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_steps_that_are_expected(name):
+    values = read(ROOT / "configs" / f"{name}.py").values
     examples = values["train_examples"] or OFFICIAL_COUNTS[values["task"]]
     if values["task"] == "mnli" and values["train_examples"]:
         examples = examples // 3 * 3
     steps = values["max_steps"] or batches.total_steps(examples, values["batch_size"], values["epochs"])
-    assert (int(found[1].replace(",", "")), int(found[2])) == (steps, values["batch_size"])
+    assert (EXPECTED[name].steps, EXPECTED[name].batch) == (steps, values["batch_size"])
 
 
 def test_official_counts_give_the_papers_steps():
@@ -209,7 +296,8 @@ def place(tmp_path_factory) -> Path:
 
 
 SHORT = "--config.max_length=16"  # the tiny model has 32 positions
-STANDARD = f"--config={ROOT}/configs/rte.py"
+ROOT_CONFIGS = f"--config={ROOT}/configs"
+STANDARD = f"{ROOT_CONFIGS}/rte.py"
 # What is wrong: what is added to a command that works (or the whole of it, if it names a config itself), and what the
 # message must hold: field or thing, value, what is allowed. PLACE stands for the folder.
 MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -219,6 +307,10 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown field": ("--config.learnin_rate=1", ("learnin_rate", "unknown", "learning_rate")),
     "unknown field, nothing near": ("--config.zzz=1", ("zzz", "unknown", "configs/base.py")),
     "unknown flag": ("--wrkdir=x", ("wrkdir", "workdir")),
+    "unknown flag, nothing near": ("--zzz", ("--zzz", "--workdir", "--config.FIELD")),
+    "a field without config": ("--seeds=0,1", ("--seeds", "--config.seeds=0,1")),
+    "an empty range": ("--config.seeds=4-2", ("--config.seeds=4-2", "0 integers")),
+    "a range too long": ("--config.seeds=range(99999999)", ("range(99999999)", "99,999,999", "10,000")),
     "nan": ("--config.learning_rate=nan", ("learning_rate", "nan", "finite number > 0")),
     "inf": ("--config.epochs=inf", ("epochs", "inf", "finite number > 0")),
     "negative": ("--config.epochs=-1", ("epochs", "-1", "finite number > 0")),
@@ -239,8 +331,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "no such block": ("--config.reinit_blocks=7,", ("block 7", "from 0 to 1")),
     "unknown task": ("--config.task=rtee", ("task", "'rtee'", "rte, mrpc")),
     "one fold": ("--config.folds=1", ("folds is 1", "from 2 to 100")),
-    "folds of a task of sentences": ("--config.folds=5", ("folds is 5", "rte is no tagging task")),
-    "no CRF of a task of sentences": ("--config.crf=False", ("crf is False", "rte is no tagging task")),
+    "no CRF of a task of sentences": ("--config.crf=False", ("crf is False", "rte has no use for it")),
     "no such task to tag": ("--config.task=tagging", ("train.jsonl", "train.bio", "tagging")),
     "no data_dir": ("--config.data_dir=", ("data_dir", "not set", "RTE")),
     "missing data folder": ("--config.data_dir=PLACE/none", ("data_dir", "none", "not a folder")),
@@ -260,6 +351,14 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a seed out of range": ("--config.seeds=4294967296,", ("seeds", "4294967296", "2^32")),
     "stray argument": ("stray", ("'stray'", "--name=value")),
     "no config": ("--config=", ("config", "not a file")),
+    "mistyped": ("--config=rte_reinit44", ("'rte_reinit44'", "not a file", "rte_reinit4?")),
+    "no such name": ("--config=zzz", ("'zzz'", "not a file", "rte", "reviews")),
+    "no such method": (f"{STANDARD}:method=mixot", ("'mixot'", "did you mean mixout")),
+    "layers alone": (f"{STANDARD}:layers=4", ("layers=4", "method=reinit")),
+    "reinit without layers": (f"{STANDARD}:method=reinit", ("method=reinit", "layers=N")),
+    "layers in words": (f"{STANDARD}:method=reinit,layers=four", ("layers", "'four'", "integer from 1")),
+    "an argument twice": (f"{ROOT_CONFIGS}/rte_llrd.py:method=mixout", ("method", "given twice")),
+    "a method that the task has not": ("--config=qqp:method=longer", ("method=longer", "qqp", "rte, mrpc")),
     "missing file": ("--config=configs/none.py", ("configs/none.py", "not a file")),
     "unknown argument": (f"{STANDARD}:foo", ("'foo'", "runlocal")),
     "syntax error": ("--config=PLACE/own/syntax.py", ("own/syntax.py:2: SyntaxError",)),
@@ -311,6 +410,21 @@ def test_a_mistake_is_one_line(added, said, call, place, tmp_path):
 
 def test_without_a_config(call):
     assert call(["--quiet"]) == (2, "stablefit: --config is missing; give one, such as --config=configs/rte.py\n")
+
+
+def test_a_flag_that_is_nearly_config(call):
+    assert call(["--cofnig=configs/rte.py"]) == (2, "stablefit: flag --cofnig is unknown; did you mean --config?\n")
+    assert call(["--config"])[1] == "stablefit: --config has no value; give one, such as --config=configs/rte.py\n"
+
+
+def test_a_config_from_another_time(call, tmp_path):
+    """`from configs import base` in a folder that has no such package says what to write."""
+    (tmp_path / "lone.py").write_text("from configs.zzz import base\n")
+    code, err = call([f"--config={tmp_path}/lone.py"])
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.endswith(
+        "lone.py:1: ModuleNotFoundError: No module named 'configs.zzz'; write `from stablefit.configs import base`\n"
+    )
 
 
 def test_the_command_that_the_mistakes_are_added_to_works(call, place, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stablefit import main
-from stablefit.training import job, rundir
+from stablefit.training import inputs, rundir
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,7 @@ def test_help_imports_nothing_heavy():
     code = f"import sys; from stablefit import main; main.main(['--help']); print(sorted({heavy} & set(sys.modules)))"
     clock = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.stdout.startswith("usage: python -m stablefit.main")
+    assert done.stdout.startswith("usage: stablefit run ")
     assert done.stdout.endswith("[]\n")
     assert time.monotonic() - clock < 5  # a tenth of a second on an idle machine; the issue is what it imports
 
@@ -51,6 +51,7 @@ def test_a_run_tells_its_plan_and_its_results(command, tmp_path):
     assert done.returncode == 0, done.stderr
     for expected in ("6 of 8 examples", "encoder/layer_1", "mean", "of 2 runs failed", "config ", "process  freed"):
         assert expected in done.stdout
+    assert done.stderr.startswith("compiling the first program")
     assert "[12/12 steps" in done.stderr
     assert json.loads((tmp_path / "run" / "config.json").read_text())["seeds"] == [0, 1]
     assert "head/kernel" in (tmp_path / "run" / "parameters.txt").read_text()
@@ -75,8 +76,7 @@ def test_a_run_on_other_data_is_refused_and_nothing_is_lost(tiny_root, tmp_path,
     def started(text, *arguments):
         """Exit code and stderr of a process that finds this text in the file."""
         file.write_text(text)
-        job._examples.cache_clear()
-        job._encoded.cache_clear()
+        inputs.forget()
         code = main.main([f"--config={config}", f"--workdir={workdir}", "--quiet", *arguments])
         return code, capsys.readouterr().err
 

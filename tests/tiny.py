@@ -96,3 +96,21 @@ def write_tagging(directory: Path, train: int = 24, test: int = 8) -> Path:
             lines.append("")
         (directory / f"{name}.bio").write_text("\n".join(lines) + "\n")
     return directory
+
+
+def write_own(directory: Path, train: int = 48, test: int = 24) -> Path:
+    """A folder of somebody's own tables: the label is whether a text begins with w0 to w17; `rare` is one in four."""
+    rng = np.random.default_rng(3)
+    directory.mkdir(parents=True)
+    for name, n in (("train", train), ("test", test)):
+        lines = ["number,text,title,label,rare,stars,tags,group"]
+        for i in range(n):
+            numbers = rng.integers(0, 36, rng.integers(2, 6))
+            text, title = (" ".join(f"w{x}" for x in some) for some in (numbers, numbers[::-1] % 7))
+            early = numbers[0] < 18
+            stars = 1 + numbers[-1] % 5
+            tags = ";".join(f"t{x % 3}|t3" for x in numbers[:2])
+            label, rare = "early" if early else "late", "yes" if numbers[0] < 9 else "no"
+            lines.append(f"n{i},{text},{title},{label},{rare},{stars},{tags},g{i % 7}")
+        (directory / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return directory

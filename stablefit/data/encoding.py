@@ -31,6 +31,8 @@ class Encoded:
         labels: [N], int32 class ids or float32 scores.
         lengths: int32 [N], number of real tokens.
         n_truncated: examples that lost tokens to the maximum length.
+        ids: names of where the examples came from; empty if nobody asked for them.
+        truncated: bool [N], which examples these are; empty if nobody asked for it.
     """
 
     tokens: np.ndarray
@@ -39,6 +41,8 @@ class Encoded:
     labels: np.ndarray
     lengths: np.ndarray
     n_truncated: int
+    ids: Sequence[str] = dataclasses.field(default=(), kw_only=True)
+    truncated: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, bool), kw_only=True)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -58,6 +62,13 @@ class Encoded:
         """What the examples are, without padding: how wide the arrays are is our choice."""
         real = self.segments > 0
         return self.tokens[real], self.types[real], self.lengths, self.labels
+
+    def subset(self, indices: np.ndarray) -> "Encoded":
+        """The examples at these positions, in arrays of the same width."""
+        arrays = ("tokens", "types", "segments", "labels", "lengths", "truncated")
+        parts = {name: getattr(self, name)[indices] for name in arrays}
+        ids = [self.ids[i] for i in indices.tolist()]
+        return Encoded(**parts, n_truncated=int(parts["truncated"].sum()), ids=ids)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -136,7 +147,7 @@ def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded
 
     ids: list[np.ndarray] = []
     types: list[np.ndarray] = []
-    n_truncated = 0
+    truncated: list[bool] = []
     for start in range(0, len(examples), _CHUNK):
         stop = start + _CHUNK
         batch = tokenizer(
@@ -150,7 +161,7 @@ def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded
         )
         ids += [np.asarray(row, np.int32) for row in batch["input_ids"]]
         types += [np.asarray(row, np.int32) for row in batch["token_type_ids"]]
-        n_truncated += sum(bool(encoding.overflowing) for encoding in batch.encodings)
+        truncated += [bool(encoding.overflowing) for encoding in batch.encodings]
 
     lengths = np.array([len(row) for row in ids], np.int32)
     width = table_width(lengths, max_length)
@@ -161,7 +172,9 @@ def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded
         segments=segments,
         labels=examples.labels,
         lengths=lengths,
-        n_truncated=n_truncated,
+        n_truncated=sum(truncated),
+        ids=examples.ids,
+        truncated=np.array(truncated, bool),
     )
 
 

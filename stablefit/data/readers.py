@@ -22,9 +22,10 @@ class Examples:
     Args:
         texts_a: N texts.
         texts_b: N second texts, or None for tasks of one text.
-        labels: [N], int32 class ids or float32 scores.
+        labels: int32 [N] class ids, float32 [N] scores, or float32 [N, L] zeros and ones, for several labels.
         ids: N names of where an example came from, `file:line`.
         n_skipped: broken rows left out on reading.
+        groups: int32 [N], examples with the same number belong together; None if nothing says so.
     """
 
     texts_a: list[str]
@@ -32,6 +33,7 @@ class Examples:
     labels: np.ndarray
     ids: list[str]
     n_skipped: int = 0
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.texts_a)
@@ -44,6 +46,7 @@ class Examples:
             texts_b=None if self.texts_b is None else [self.texts_b[i] for i in picked],
             labels=self.labels[picked],
             ids=[self.ids[i] for i in picked],
+            groups=None if self.groups is None else self.groups[picked],
         )
 
 

@@ -165,6 +165,24 @@ def conlleval_spans(tags: Sequence[str]) -> list[Span]:
     return spans
 
 
+def span_tags(labels: Sequence[str], span: Span, length: int) -> np.ndarray:
+    """Which tags each word may have if exactly this entity is there, in IOB2; bool [length, K].
+
+    The word behind it must not go on with it, and what the others are is open.
+
+    >>> span_tags(("O", "B-X", "I-X"), Span(0, 1, "X"), 2).astype(int).tolist()
+    [[0, 1, 0], [1, 1, 0]]
+    """
+    begin, inside = labels.index(f"B-{span.type}"), labels.index(f"I-{span.type}")
+    within = np.ones((length, len(labels)), bool)
+    within[span.start : span.end] = False
+    within[span.start, begin] = True
+    within[span.start + 1 : span.end, inside] = True
+    if span.end < length:
+        within[span.end, inside] = False
+    return within
+
+
 def allowed_transitions(labels: Sequence[str], scheme: Scheme) -> dict[str, np.ndarray]:
     """What may begin, follow and end a sentence: what the CRF's decoding is kept to.
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from stablefit.errors import InputError
 
+Kind = Literal["classification", "regression", "multilabel", "tagging"]
 Column = tuple[str, ...] | int  # header names in the order they are looked for, or an index where there is no header
 
 
@@ -33,7 +34,8 @@ class Task:
 
     Args:
         name: what configs call it.
-        kind: classification over `labels`, regression to one number, or tagging: finding entities of several types.
+        kind: classification over `labels`, regression to one number, multilabel: any number of `labels`, or tagging:
+            finding entities of several types.
         labels: label strings as the files write them; a label's position is its id. Empty for regression, and for
             tagging, whose types are those of the training file.
         columns: where a row holds texts and label; None for a task that is not read from a folder.
@@ -48,7 +50,7 @@ class Task:
     """
 
     name: str
-    kind: Literal["classification", "regression", "tagging"]
+    kind: Kind
     labels: tuple[str, ...]
     columns: Columns | None
     folder: str
@@ -148,6 +150,8 @@ TASKS: dict[str, Task] = {
             files=Files(dev=("dev_matched.tsv", "dev.tsv", "train_heldout.tsv", "dev.csv")),
         ),
         Task("reviews", "classification", ("rotten", "fresh"), None, "", "accuracy", "accuracy"),
+        # What it is depends on the file: data/own.py finds it out.
+        Task("texts", "classification", (), None, "", "accuracy", "accuracy"),
         # The tags of train.bio are those of train.jsonl with short names; there is no gold test set.
         _tagging("ccks", "CCKS2020_military", "character", Files(("train.bio", "train.jsonl"), (), ())),
         _tagging("msra", "MSRA_NER", "character", Files(("msra_train_bio.txt",), (), ("msra_test_bio.txt",)), 3000),

@@ -98,6 +98,38 @@ def marginals(params: CrfParams, emissions_BxTxK: jax.Array, mask_BxT: jax.Array
     return jax.grad(lambda emissions: _log_partition(params, emissions, mask_BxT).sum())(emissions_BxTxK)
 
 
+def log_probability_within(
+    params: CrfParams, emissions_BxTxK: jax.Array, mask_BxT: jax.Array, within_BxTxK: jax.Array, path_BxT: jax.Array
+) -> jax.Array:
+    """`log p(y_t in within_t at every t | x)`, float32 [B]: that an entity is there, and no other thing.
+
+    It is exact: the log-partition over the paths that stay within, minus that over all. What an entity of the words
+    i..j is in IOB2 is a set of tags at each word: B-X at i, I-X at i+1..j, everything but I-X at j+1, and all tags
+    elsewhere (see `stablefit.data.tagging.span_tags`).
+
+    Args:
+        params: as for `log_likelihood`.
+        emissions_BxTxK: as for `log_likelihood`.
+        mask_BxT: as for `log_likelihood`.
+        within_BxTxK: booleans; anything where the mask is False. -inf is the result if no path stays within.
+        path_BxT: tags of any path, such as the best one. Both sums are taken relative to it; the nearer it is to what
+            has the weight, the less is rounded.
+
+    >>> zeros = jnp.zeros((1, 2, 2))  # four paths, of which one is (0, 1)
+    >>> within = jnp.array([[[True, False], [False, True]]])
+    >>> path = jnp.zeros((1, 2), jnp.int32)
+    >>> log_p = log_probability_within(init(jax.random.key(0), 2), zeros, jnp.ones((1, 2), bool), within, path)
+    >>> round(float(jnp.exp(log_p[0])), 4)
+    0.25
+    """
+    emissions_BxTxK, mask_BxT = _prepared(params, emissions_BxTxK, mask_BxT)
+    gains_BxT = _path_gains(params, emissions_BxTxK, path_BxT, mask_BxT)
+    relative_BxTxK = emissions_BxTxK - gains_BxT[:, :, None]
+    barred_BxTxK = mask_BxT[:, :, None] & ~jnp.asarray(within_BxTxK, bool)
+    kept_B = _log_partition(params, jnp.where(barred_BxTxK, -jnp.inf, relative_BxTxK), mask_BxT)
+    return jnp.minimum(kept_B - _log_partition(params, relative_BxTxK, mask_BxT), 0.0)
+
+
 def viterbi(
     params: CrfParams, emissions_BxTxK: jax.Array, mask_BxT: jax.Array, allowed: CrfParams | None = None
 ) -> tuple[jax.Array, jax.Array]:

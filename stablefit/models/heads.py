@@ -1,4 +1,6 @@
-"""Heads on the encoder: outputs, the loss of each example, and how new layers start."""
+"""Heads on the encoder: outputs, the loss of tags, and how new layers start."""
+
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -7,28 +9,36 @@ import optax
 
 from stablefit.models import crf
 from stablefit.models.dropout import Dropout
-from stablefit.models.encoder import Dense, Encoder, EncoderConfig
+from stablefit.models.encoder import Dense, Encoder, EncoderConfig, layer_norm
 from stablefit.models.matmul import DType
 from stablefit.paths import Key, Tree, key_for
 
+Pooling = Literal["pooler", "cls", "mean"]
+
 
 class SequenceClassifier(nn.Module):
-    """`head(dropout(pool([CLS])))`: Hugging Face's `BertForSequenceClassification`.
+    """`head(dropout(pooled))`; with the pooler it is Hugging Face's `BertForSequenceClassification`.
 
     Args:
         config: the encoder's sizes.
-        num_outputs: how many classes; 1 for regression.
+        num_outputs: how many classes or labels; 1 for regression.
         dropout: rate of all dropout, on the pooled vector too; static.
         dtype: what the inputs of matrix products are rounded to.
+        pool: 'pooler' is tanh(W h + b) of the hidden state of [CLS], 'cls' that hidden state itself, and 'mean' the
+            layer-normalised mean of the example's hidden states, those of special tokens among them: what encoders that
+            were trained for sentence similarity are read by.
     """
 
     config: EncoderConfig
     num_outputs: int
     dropout: float = 0.0
     dtype: DType = jnp.float32
+    pool: Pooling = "pooler"
 
     def setup(self) -> None:
-        self.encoder = Encoder(self.config, self.dropout, self.dtype)
+        self.encoder = Encoder(self.config, self.dropout, self.dtype, with_pooler=self.pool == "pooler")
+        if self.pool == "mean":
+            self.pooling = MeanPooling(self.config)
         self.pooled_dropout = Dropout(self.dropout)
         self.head = Dense(self.num_outputs, self.config.initializer_range, self.dtype)
 
@@ -51,17 +61,50 @@ class SequenceClassifier(nn.Module):
             cls_columns_E: the column of each example's [CLS]; together with `cls_rows_E`.
             deterministic: without dropout; otherwise `rngs={"dropout": key}` is needed.
         """
-        hidden_BxTxD = self.encoder(tokens_BxT, types_BxT, segments_BxT, positions_BxT, deterministic=deterministic)
-        cls_ExD = hidden_BxTxD[:, 0] if cls_rows_E is None else hidden_BxTxD[cls_rows_E, cls_columns_E]
-        pooled_ExD = self.pooled_dropout(self.encoder.pool(cls_ExD), deterministic=deterministic)
-        return self.head(pooled_ExD)
+        pooled_ExD = self.pooled(
+            tokens_BxT, types_BxT, segments_BxT, positions_BxT, cls_rows_E, cls_columns_E, deterministic=deterministic
+        )
+        return self.head(self.pooled_dropout(pooled_ExD, deterministic=deterministic))
 
-    @nn.nowrap
-    def losses(self, params: Tree, logits_ExC: jax.Array, labels_E: jax.Array) -> jax.Array:
-        """Cross-entropy of integer labels; squared error of a single output for real labels. Shape (E,)."""
-        if jnp.issubdtype(labels_E.dtype, jnp.integer):
-            return optax.softmax_cross_entropy_with_integer_labels(logits_ExC, labels_E)
-        return jnp.square(logits_ExC[:, 0] - labels_E)
+    def pooled(
+        self,
+        tokens_BxT: jax.Array,
+        types_BxT: jax.Array,
+        segments_BxT: jax.Array,
+        positions_BxT: jax.Array | None = None,
+        cls_rows_E: jax.Array | None = None,
+        cls_columns_E: jax.Array | None = None,
+        *,
+        deterministic: bool,
+    ) -> jax.Array:
+        """What the head reads, before its dropout, shape (E, D); arguments as of a call."""
+        hidden_BxTxD = self.encoder(tokens_BxT, types_BxT, segments_BxT, positions_BxT, deterministic=deterministic)
+        if self.pool == "mean":
+            return self.pooling(hidden_BxTxD, segments_BxT, cls_rows_E, cls_columns_E)
+        cls_ExD = hidden_BxTxD[:, 0] if cls_rows_E is None else hidden_BxTxD[cls_rows_E, cls_columns_E]
+        return self.encoder.pool(cls_ExD) if self.pool == "pooler" else cls_ExD
+
+
+class MeanPooling(nn.Module):
+    """`LayerNorm(sum_t h_t / n)` over the n tokens of an example."""
+
+    config: EncoderConfig
+
+    @nn.compact
+    def __call__(
+        self,
+        hidden_BxTxD: jax.Array,
+        segments_BxT: jax.Array,
+        cls_rows_E: jax.Array | None,
+        cls_columns_E: jax.Array | None,
+    ) -> jax.Array:
+        if cls_rows_E is None:
+            cls_rows_E, cls_columns_E = jnp.arange(len(segments_BxT)), jnp.zeros(len(segments_BxT), jnp.int32)
+        own_E = segments_BxT[cls_rows_E, cls_columns_E]
+        mine_ExT = (segments_BxT[cls_rows_E] == own_E[:, None]).astype(jnp.float32)
+        # The products with 0 and 1 are exact, and so is the sum's order: the highest precision keeps it so on a GPU.
+        sum_ExD = jnp.einsum("et,etd->ed", mine_ExT, hidden_BxTxD[cls_rows_E], precision=jax.lax.Precision.HIGHEST)
+        return layer_norm(self.config)(sum_ExD / mine_ExT.sum(1, keepdims=True))
 
 
 class TokenClassifier(nn.Module):
@@ -117,22 +160,22 @@ class TokenClassifier(nn.Module):
         first_ExWxK, rest_ExWxK = jnp.split(outputs_ExWxK, 2, axis=-1)
         return jnp.where(later_ExW[:, :, None], rest_ExWxK, first_ExWxK)
 
-    @nn.nowrap
-    def losses(self, params: Tree, emissions_ExWxK: jax.Array, labels_ExW: jax.Array) -> jax.Array:
-        """Minus the log-likelihood of each example's tags, summed over its words; shape (E,).
 
-        With `crf` among the parameters it is the CRF's, else that of a softmax at each word: a CRF with scores of 0.
+def tag_losses(params: Tree, emissions_ExWxK: jax.Array, labels_ExW: jax.Array) -> jax.Array:
+    """Minus the log-likelihood of each example's tags, summed over its words; shape (E,).
 
-        Args:
-            params: those of the CRF are float32.
-            emissions_ExWxK: as `__call__` gives them.
-            labels_ExW: tags; below 0 where a word does not count.
-        """
-        counts_ExW = labels_ExW >= 0
-        if "crf" in params:
-            return -crf.log_likelihood(params["crf"], emissions_ExWxK, labels_ExW, counts_ExW)
-        losses_ExW = optax.softmax_cross_entropy_with_integer_labels(emissions_ExWxK, jnp.maximum(labels_ExW, 0))
-        return jnp.where(counts_ExW, losses_ExW, 0.0).sum(1)
+    With `crf` among the parameters it is the CRF's, else that of a softmax at each word: a CRF with scores of 0.
+
+    Args:
+        params: those of the CRF are float32.
+        emissions_ExWxK: as `TokenClassifier` gives them.
+        labels_ExW: tags; below 0 where a word does not count.
+    """
+    counts_ExW = labels_ExW >= 0
+    if "crf" in params:
+        return -crf.log_likelihood(params["crf"], emissions_ExWxK, labels_ExW, counts_ExW)
+    losses_ExW = optax.softmax_cross_entropy_with_integer_labels(emissions_ExWxK, jnp.maximum(labels_ExW, 0))
+    return jnp.where(counts_ExW, losses_ExW, 0.0).sum(1)
 
 
 Head = SequenceClassifier | TokenClassifier

@@ -19,7 +19,19 @@ from stablefit.errors import InputError
 from stablefit.models.encoder import EncoderConfig
 from stablefit.models.sources import CONFIG, INDEX, WEIGHTS, conversion, index_files, read_json, resolve
 
-__all__ = ["Entry", "LoadReport", "load_config", "load_encoder", "name_table", "resolve", "save_encoder"]
+__all__ = [
+    "Entry",
+    "LoadReport",
+    "load_config",
+    "load_encoder",
+    "load_head",
+    "name_table",
+    "resolve",
+    "save_encoder",
+]
+
+SEQUENCES = "BertForSequenceClassification"
+TOKENS = "BertForTokenClassification"
 
 # (ours, theirs, shape of ours); {i} is the layer. V vocabulary, P positions, S token types, D hidden, F intermediate.
 # Kernels are [in, out] here and [out, in] there. Order: as the model is built.
@@ -154,14 +166,35 @@ def load_encoder(directory: str | Path, config: EncoderConfig) -> tuple[dict[str
     return params, LoadReport(directory, files, tuple(sorted(dtypes)), tuple(ignored), has_pooler, count)
 
 
-def save_encoder(directory: str | Path, params: Mapping[str, Any], config_dict: Mapping[str, Any]) -> None:
-    """Write `model.safetensors` and `config.json`, so that PyTorch's `BertForSequenceClassification` loads them.
+def load_head(directory: str | Path) -> dict[str, np.ndarray]:
+    """The head that `save_encoder` wrote beside the encoder: {"kernel", "bias"}, float32.
+
+    Raises:
+        InputError: no safetensors, or no head in it.
+    """
+    head = {}
+    for file in _weight_files(Path(directory)):
+        with _open(file) as handle:
+            for ours, theirs in _HEAD:
+                if theirs in handle.keys():  # noqa: SIM118 -- not a dict
+                    array = handle.get_tensor(theirs).astype(np.float32)
+                    head[ours.removeprefix("head/")] = np.ascontiguousarray(array.T)
+    if set(head) != {"kernel", "bias"} or head["kernel"].shape[1:] != head["bias"].shape:
+        raise InputError(f"{directory}: its weights hold no head of the names {', '.join(dict(_HEAD).values())}")
+    return head
+
+
+def save_encoder(
+    directory: str | Path, params: Mapping[str, Any], config_dict: Mapping[str, Any], architecture: str = SEQUENCES
+) -> None:
+    """Write `model.safetensors` and `config.json`, so that PyTorch's class of that name loads them.
 
     Args:
         directory: made if it does not exist; files of those names are replaced.
-        params: {"encoder": ..., "head": ...}; the head may be left out. Stored as float32.
+        params: {"encoder": ..., "head": ...}; without a head it is a `BertModel`. Stored as float32.
         config_dict: the fields of config.json; architecture and number of labels are set here, `id2label` is kept if
             it has as many labels as the head has outputs.
+        architecture: what the head is one of: SEQUENCES or TOKENS.
 
     Raises:
         InputError: a parameter that the name table does not know, or one that is missing.
@@ -181,14 +214,15 @@ def save_encoder(directory: str | Path, params: Mapping[str, Any], config_dict: 
     fields = dict(config_dict, architectures=["BertModel"])
     if "head/bias" in leaves:
         labels = len(leaves["head/bias"])
-        fields["architectures"] = ["BertForSequenceClassification"]
+        fields["architectures"] = [architecture]
         if len(fields.get("id2label", ())) != labels:
             fields["id2label"] = {str(i): f"LABEL_{i}" for i in range(labels)}
         fields["label2id"] = {label: int(i) for i, label in fields["id2label"].items()}
     directory.mkdir(parents=True, exist_ok=True)
     # Written beside and renamed: a reader never sees half a file.
     save_file(tensors, directory / f"{WEIGHTS}.part", metadata={"format": "pt"})
-    (directory / f"{CONFIG}.part").write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n")
+    text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False)
+    (directory / f"{CONFIG}.part").write_text(text + "\n", encoding="utf-8")
     for name in (WEIGHTS, CONFIG):
         (directory / f"{name}.part").replace(directory / name)
 

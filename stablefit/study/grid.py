@@ -18,7 +18,7 @@ import numpy as np
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.study import launch, statistics
-from stablefit.training import loop, plan, processes, rundir, stopping
+from stablefit.training import bundle, loop, plan, processes, rundir, stopping
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, read_lines, write_whole
@@ -113,9 +113,16 @@ def announcement(jobs: Mapping[str, Job], workdir: Path) -> str:
     lines = [
         f"study    {len(jobs)} cells, {runs:,} runs",
         f"done     {finished:,} runs are in {workdir} already",
-        f"to do    {runs - finished:,} runs, {most}{steps:,} steps; the time left is shown from the first steps on",
+        f"to do    {runs - finished:,} runs, {most}{steps:,} steps{_time(jobs, rows)}",
+        f"disk     {plan.disk(jobs.values())}",
     ]
     return "\n".join(lines) + "\n\n" + plan.aligned(table)
+
+
+def _time(jobs: Mapping[str, Job], rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """How long that takes, if finished runs tell."""
+    told = plan.minutes((job, rows[job.settings.fingerprint]) for job in jobs.values())
+    return f"; {told}, as the finished ones took" if told else "; the time left is shown as it runs"
 
 
 def run(
@@ -154,6 +161,7 @@ def run(
             Progress(sum(steps.values()), quiet=quiet or not processes.is_first(), work=work)
         )
         for name, job in jobs.items():
+            bundle.ensure(folders[name].path, job)
             if steps[name]:
                 write_whole(folders[name].path / "parameters.txt", plan.parameter_table(job))
         return launcher(jobs, folders, progress)
@@ -213,7 +221,7 @@ def _task_table(task: tasks.Task, cells: Mapping[str, Sequence[Mapping[str, Any]
             p = "-" if np.isnan(c.p_adjusted) else f"{c.p_adjusted:.3f}"
             verdict = (f"{c.difference:+.4f}", p, c.verdict)
         lines.append((name, str(s.n), str(s.n_failed), *numbers, *verdict))
-    return plan.aligned(lines)
+    return plan.fitted(lines, cut=7)
 
 
 def _runs(cell: Sequence[Mapping[str, Any]], metric: str) -> statistics.Runs:

@@ -70,6 +70,7 @@ class Cohort:
         hypers: what they share of the hyper-parameters; of the traced ones only that they are: `init` and `train` are
             given a value for each member.
         model: the network; its `apply` takes tokens, types and segments.
+        losses: parameters, outputs and targets -> the loss of each example.
         make_params: key and pre-trained tree -> parameters of one member (new head, re-initialised leaves).
         total_steps: T, the length of the schedule.
         mesh: from `make_mesh`.
@@ -79,6 +80,7 @@ class Cohort:
     spec: Spec
     hypers: Hypers
     model: Head
+    losses: Callable[[Tree, jax.Array, jax.Array], jax.Array]
     make_params: Callable[[Key, Tree], Tree]
     total_steps: int
     mesh: Mesh
@@ -124,7 +126,9 @@ class Cohort:
 
         def train(state, table, batches, noise_key, count, traced):
             transform, optimizer = self._methods(traced, state.params)
-            step_fn = functools.partial(steps.train_step, model=self.model, transform=transform, optimizer=optimizer)
+            step_fn = functools.partial(
+                steps.train_step, model=self.model, losses=self.losses, transform=transform, optimizer=optimizer
+            )
             return steps.segment(state, table, batches, noise_key, count, step_fn)
 
         mapped = self._over_members(train, (0, None, 0, 0, None, 0))

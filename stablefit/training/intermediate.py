@@ -11,9 +11,9 @@ import numpy as np
 
 from stablefit.errors import InputError
 from stablefit.models.encoder import EncoderConfig
+from stablefit.objectives.objective import Objective
 from stablefit.paths import Tree
 from stablefit.training import checkpoints
-from stablefit.training.objectives import Objective
 
 
 class Start(NamedTuple):

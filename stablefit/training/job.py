@@ -11,15 +11,15 @@ import jax
 import jax.numpy as jnp
 
 from stablefit import methods
-from stablefit.data import batches, encoding, splits, tasks
-from stablefit.data.digest import Digest, digest_of
+from stablefit.data import batches, encoding, tasks
+from stablefit.data.digest import Digest
 from stablefit.errors import InputError
 from stablefit.models import heads, hf, sources, vocabulary
 from stablefit.models.encoder import EncoderConfig
+from stablefit.objectives.objective import Objective
 from stablefit.paths import Key, Tree
-from stablefit.training import intermediate, objectives, stopping
+from stablefit.training import inputs, intermediate, probe, stopping
 from stablefit.training.cohort import Cohort, default_size, make_mesh
-from stablefit.training.objectives import Objective
 from stablefit.training.optimizer import make_optimizer, reinit_arguments, reinit_mask
 from stablefit.training.settings import Hypers, Settings, Spec
 
@@ -40,6 +40,8 @@ class Job:
     start: intermediate.Start | None = None  # the intermediate task, if there was one
     fold: int | None = None  # which part of the data `data` holds out, in cross-validation
     digest: Digest | None = None  # of the data of all folds, as it was read; None if none was
+    columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of own texts: which hold what
+    root: "Job | None" = None  # the job that this is a fold of
 
     @property
     def spec(self) -> Spec:
@@ -93,9 +95,30 @@ class Job:
         ]
 
     def of_fold(self, fold: int) -> "Job":
-        """The same job on the documents of one fold."""
-        assert isinstance(self.objective, objectives.Tagging)
-        return dataclasses.replace(self, data=_renumbered(self.objective.data(fold), self.words), fold=fold)
+        """The same job on the examples of one fold."""
+        data = _renumbered(self.objective.data(fold), self.words)
+        return dataclasses.replace(
+            self, objective=self.objective.fitted(data["train"]), data=data, fold=fold, root=self
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows a table has on the device: of cross-validation those of all folds, which share programs."""
+        return len(self.root.objective.encoded["train"]) if self.root else 0
+
+    @functools.cached_property
+    def beginning(self) -> Tree:
+        """What a member starts from, beside what starts new: the pre-trained weights, and a probed head if it is on."""
+        if self.spec.head_start == "normal":
+            return self.pretrained
+        return {**self.pretrained, **probe.fitted(self)}
+
+    @property
+    def pool(self) -> encoding.Encoded:
+        """The examples that training is on; in cross-validation those of all folds."""
+        if not self.spec.folds:
+            return self.data["train"]
+        return _renumbered(self.objective.encoded, self.words)["train"]
 
     @functools.cached_property
     def model(self) -> heads.Head:
@@ -112,7 +135,8 @@ class Job:
         return jax.eval_shape(self.make_params, jax.random.key(0), self.pretrained)
 
     def whole(self, params: Tree) -> Tree:
-        """One member's parameters with the embeddings of all word pieces."""
+        """One member's parameters as they are saved: in the user's unit, with the embeddings of all word pieces."""
+        params = self.objective.whole(params)
         if self.words is None:
             return params
         table = params["encoder"]["embeddings"]["word_embeddings"]["embedding"]
@@ -127,7 +151,7 @@ class Job:
 
     def cohort(self, members: int, total_steps: int) -> Cohort:
         """The programs of so many members, compiled already if this job has asked for them; folds share them."""
-        return _cohort(self, members, total_steps)
+        return _cohort(self.root or self, members, total_steps)
 
     def cohort_size(self, runs: int) -> int:
         """How many of so many runs go into one program."""
@@ -158,35 +182,26 @@ def load(settings: Settings) -> Job:
         InputError: something is missing, broken, or does not fit together.
     """
     spec = settings.spec
-    task = tasks.get_task(spec.task)
-    # The cheap checks come first: a wrong folder should not cost the loading of a model.
-    n_skipped = 0
-    if task.kind == "tagging":
-        objectives.read_documents(task, spec.data_dir, spec.folds, spec.tag_scheme)
-    else:
-        n_skipped = _examples(task, spec.data_dir, spec.train_examples).n_skipped
+    encoded = inputs.read(settings)  # a wrong folder should not cost the loading of a model
     directory = sources.resolve(spec.model)
     config = hf.load_config(directory)
     if spec.max_length > config.max_position_embeddings:
         raise InputError(
             f"config field max_length is {spec.max_length}; {spec.model} has {config.max_position_embeddings} positions"
         )
-    if task.kind == "tagging":
-        objective = objectives.tags(task, spec, directory, config.vocab_size)
-        data = objective.data(0)
-        mark = digest_of(objective.encoded if spec.folds else data, objective.labels)
-    else:
-        objective = objectives.sequences(task, settings.values)
-        data = _encoded(task, spec.data_dir, spec.train_examples, directory, config.vocab_size, spec.max_length)
-        mark = digest_of(data, objective.labels)
+    found = encoded(directory, config.vocab_size)
+    task = found.task
+    data = found.objective.data(0)
+    objective = found.objective.fitted(data["train"])
     weights, report = _weights(directory, config)
     pretrained, start = {"encoder": weights}, None
-    pools = report.has_pooler or task.kind == "tagging"  # which has no use for a pooler
+    pools = report.has_pooler or task.kind == "tagging" or spec.pooling != "pooler"  # which have no use for a pooler
     source = spec.model + ("" if pools else " (without a pooler: it starts anew)")
     if spec.init_from:
         pretrained, start = intermediate.load(Path(spec.init_from), pretrained, config, objective)
         source += f", trained further in {spec.init_from}"
-    job = Job(settings, task, objective, source, config, pretrained, None, data, n_skipped, start, digest=mark)
+    job = Job(settings, task, objective, source, config, pretrained, None, data, found.n_skipped, start)
+    job = dataclasses.replace(job, digest=found.digest, columns=found.columns)
     if _rest_follows(job):
         job = _compacted(job)
     _ = job.comparison_step  # for its check
@@ -228,25 +243,11 @@ def _renumbered(
 @functools.lru_cache(maxsize=2)
 def _cohort(job: Job, members: int, total_steps: int) -> Cohort:
     mesh = make_mesh(members, job.spec.batch_size)
-    return Cohort(job.spec, job.hypers, job.model, job.make_params, total_steps, mesh, members)
+    objective = job.objective
+    return Cohort(job.spec, job.hypers, job.model, objective.losses, job.make_params, total_steps, mesh, members)
 
 
-# A study asks for the same texts, tokens and weights once a cell; nobody changes them.
-
-
-@functools.lru_cache(maxsize=2)
-def _examples(task: tasks.Task, data_dir: str, train_examples: int) -> splits.Splits:
-    return splits.load_splits(task, data_dir, train_examples=train_examples)
-
-
-@functools.lru_cache(maxsize=2)
-def _encoded(
-    task: tasks.Task, data_dir: str, train_examples: int, directory: Path, vocab_size: int, max_length: int
-) -> dict[str, encoding.Encoded]:
-    examples = _examples(task, data_dir, train_examples)
-    tokenizer = encoding.load_tokenizer(directory, vocab_size)
-    parts = {"train": examples.train, "validation": examples.validation, "test": examples.test}
-    return {name: encoding.encode(part, tokenizer, max_length) for name, part in parts.items()}
+# A study asks for the same weights once a cell; nobody changes them.
 
 
 @functools.lru_cache(maxsize=2)

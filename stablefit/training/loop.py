@@ -169,7 +169,7 @@ class _CohortRun:
         self.several = len({run.cell for run in runs}) > 1
         self.streams = [run.settings.stream_seeds(run.seed) for run in runs]
         self.traced = cohort.traced([run.settings.hypers for run in runs])
-        self.tables = {name: cohort.put(Table(d.tokens, d.types, d.labels, d.further)) for name, d in job.data.items()}
+        self.tables = {name: self._table(data) for name, data in job.data.items()}
         self.evaluations = {name: self._evaluation(job.data[name]) for name in ("validation", "test")}
         self.order = Order(
             [s.data for s in self.streams],
@@ -178,6 +178,7 @@ class _CohortRun:
             job.spec.batch_size,
             job.total_steps,
             cohort.row_quantum,
+            job.objective.weights(job.data["train"]),
         )
         self.noise_keys = _keys(cohort, [s.noise for s in self.streams], "noise")
         self.state, self.best, self.step, self.members = self._start(runs)
@@ -187,6 +188,13 @@ class _CohortRun:
         self.files = [MetricsFile(m.run.folder, self.step, m.evaluated) for m in self.members]
         self.boards = [tensorboard_writer(run.folder) for run in runs if job.values["tensorboard"]]
         self.saved_at = time.monotonic()
+
+    def _table(self, data: Encoded) -> Table:
+        """A split on the device, with rows that no batch refers to so that all folds have the same shapes."""
+        more = max(0, self.job.n_rows - len(data))
+        arrays = (data.tokens, data.types, self.job.objective.targets(data), *data.further)
+        tokens, types, labels, *further = (np.pad(x, [(0, more), *[(0, 0)] * (x.ndim - 1)]) for x in arrays)
+        return self.cohort.put(Table(tokens, types, labels, tuple(further)))
 
     def _evaluation(self, data: Encoded) -> tuple[Layout, np.ndarray]:
         batches, order = packing.evaluation_layout(
@@ -295,7 +303,7 @@ class _CohortRun:
     def _start(self, runs: Sequence[Run]) -> tuple[TrainState, Tree, int, list[Member]]:
         """Fresh members, or the newest save that all of them have and that can be read."""
         keys = _keys(self.cohort, [s.init for s in self.streams], "init")
-        state = self.cohort.init(keys, self.cohort.put(self.job.pretrained), self.traced)
+        state = self.cohort.init(keys, self.cohort.put(self.job.beginning), self.traced)
         best = _copy(state.params)
         common = set.intersection(*(set(checkpoints.saved_steps(run.state)) for run in runs))
         like = _member((state, best), 0) if common else None

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablefit.training import metrics
+from stablefit.objectives import metrics
+from stablefit.objectives.objective import Scores
 from stablefit.training.job import Job
-from stablefit.training.objectives import Scores
 from stablefit.training.rundir import RunDirectory
 from stablefit.training.settings import Settings
 
@@ -102,6 +102,8 @@ def predictions(
     """The arrays of predictions.npz: what the best and the last parameters say, and what is right."""
     return {
         "labels": np.array(job.objective.labels, np.str_),
+        "validation_ids": np.array(job.data["validation"].ids, np.str_),
+        "test_ids": np.array(job.data["test"].ids, np.str_),
         "validation": validation,
         "validation_labels": job.data["validation"].targets,
         "test_best": test_best,

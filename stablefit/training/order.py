@@ -29,13 +29,23 @@ class Order:
         total_steps: T.
         quantum: the rows of a batch are a multiple of this; a large one gives every batch the same rows, so that one
             program does all.
+        example_weights: [N], what each example's loss counts; None: all the same.
     """
 
     def __init__(
-        self, seeds: Sequence[int], lengths: np.ndarray, width: int, batch_size: int, total_steps: int, quantum: int
+        self,
+        seeds: Sequence[int],
+        lengths: np.ndarray,
+        width: int,
+        batch_size: int,
+        total_steps: int,
+        quantum: int,
+        example_weights: np.ndarray | None = None,
     ):
         self._lengths, self._width = lengths, width
         self._schedules = [batches.schedule(len(lengths), batch_size, total_steps, seed) for seed in seeds]
+        if example_weights is not None:
+            self._schedules = [(indices, weights * example_weights[indices]) for indices, weights in self._schedules]
         self._places = [packing.places(*schedule, lengths, width) for schedule in self._schedules]
         # Members share a program, so a step has as many rows for each as the fullest needs.
         counts = np.array([[place.n_rows for place in member] for member in self._places]).max(0)

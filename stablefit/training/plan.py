@@ -2,8 +2,11 @@
 
 import itertools
 import math
+import os
+import shutil
 import statistics
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -48,10 +51,58 @@ def announcement(job: Job, process: str = "") -> str:
         *([("stopping", text)] if (text := _stopping(job)) else []),
         ("methods", ", ".join(methods_on(job)) or "none beside Adam"),
         ("seeds", f"{', '.join(map(str, job.settings.seeds))}; config {job.settings.fingerprint}"),
+        ("disk", disk([job])),
         ("device", f"{job.provenance['device']}, mesh member={mesh['member']} data={mesh['data']}"),
         *([("process", process)] if process else []),
     ]
     return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + aligned(_groups(parameter_rows(job)))
+
+
+COPIES = {"best_and_last": 2, "best": 1, "none": 0}
+
+
+def disk(jobs: Iterable[Job]) -> str:
+    """How much the parameters take that the runs keep, and what would make it less."""
+    total, most = 0, 0
+    for job in jobs:
+        copies = COPIES[job.values["keep"]]
+        most = max(most, copies)
+        one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(job.whole_shapes))
+        total += one * copies * len(job.settings.seeds)
+    if not total:
+        return "no parameters are kept (keep=none), only scores and predictions"
+    less = "keep=none keeps none" if most == 1 else "keep=best keeps half of it, keep=none none"
+    return f"about {in_words(total)} of parameters in the end; {less}"
+
+
+def in_words(n_bytes: int) -> str:
+    """A size as people say it.
+
+    >>> in_words(181_000_000), in_words(1_640_000_000), in_words(2_100)
+    ('181 MB', '1.6 GB', '2 kB')
+    """
+    if n_bytes >= 1e9:
+        return f"{n_bytes / 1e9:.1f} GB"
+    return f"{n_bytes / 1e6:.0f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
+
+
+def minutes(jobs: Iterable[tuple[Job, Sequence[Mapping[str, Any]]]]) -> str:
+    """How long the rest takes, by what finished runs took on such a device; empty if there are none, or no rest.
+
+    Args:
+        jobs: what is run, and the rows that there are of it.
+    """
+    seconds = done = rest = 0.0
+    for job, rows in jobs:
+        timed = [row for row in rows if "seconds" in row and row.get("device") == job.provenance["device"]]
+        seconds += sum(row["seconds"] for row in timed)
+        done += sum(row["steps"] for row in timed) * job.step_work
+        finished = {row["seed"] for row in rows}
+        rest += sum(seed not in finished for seed in job.settings.seeds) * job.total_steps * job.step_work
+    if not (seconds and done and rest):
+        return ""
+    left = seconds / done * rest / 60
+    return f"about {left:.0f} minutes" if left >= 1.5 else f"about {60 * left:.0f} seconds"
 
 
 def _words(words: Vocabulary) -> str:
@@ -81,6 +132,9 @@ def methods_on(job: Job) -> list[str]:
         "schedule": "linear",
         "max_steps": 0,
         "init_from": "",
+        "pooling": "pooler",
+        "head_start": "normal",
+        "class_weights": "none",
     }
     return [f"{name}={values[name]}" for name, identity in shown.items() if values[name] != identity]
 
@@ -162,16 +216,27 @@ def result_table(rows: Sequence[dict[str, Any]], selection: str, report: str) ->
             )
         )
     if started:
-        return aligned(table) + "\n\n" + _selection(rows, selection, report)
+        return fitted(table, 5) + "\n\n" + _selection(rows, selection, report)
     if len(rows) > 1:
         for name, fn in (("mean", statistics.fmean), ("sd", statistics.stdev), ("min", min), ("max", max)):
             table.append((name, "", *(f"{fn(column):.4f}" for column in columns), ""))
     failed = sum(row["failed"] for row in rows)
     majority = rows[0]["majority"]
     return (
-        aligned(table) + f"\n\n{failed} of {len(rows)} runs failed: test {report} of the best step not above "
-        f"{majority:.4f}, what the majority class alone gives"
+        fitted(table, 5) + f"\n\n{failed} of {len(rows)} runs failed: test {report} of the best step not above "
+        f"{majority:.4f}, what {_without_reading(report)}"
     )
+
+
+def _without_reading(metric: str) -> str:
+    """What gives the score that a run must be better than, not to have failed; `objectives.metrics.majority_score`."""
+    if metric in ("pearson", "spearman", "r2", "mae", "rmse"):
+        return "the same number for every text gives"
+    if metric.startswith("entity"):
+        return "finding no entity gives"
+    if metric in ("f1_micro", "f1_macro"):
+        return "the same labels for every text give"
+    return "the majority class alone gives"
 
 
 def _selection(rows: Sequence[dict[str, Any]], selection: str, report: str) -> str:
@@ -189,3 +254,26 @@ def aligned(table: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def fitted(table: Sequence[Sequence[str]], cut: int) -> str:
+    """`aligned`, but in two blocks where it is wider than the terminal.
+
+    Args:
+        table: rows of cells; the first cell of a row is its name.
+        cut: how many columns the first block has; the second has the name, and the rest of those rows that have one.
+    """
+    whole = aligned(table)
+    width = terminal_width()
+    if not width or max(map(len, whole.splitlines())) <= width:
+        return whole
+    rest = [(row[0], *row[cut:]) for i, row in enumerate(table) if i == 0 or any(row[cut:])]
+    blocks = [[row[:cut] for row in table], *([rest] if len(rest) > 1 else [])]
+    return "\n\n".join(map(aligned, blocks))
+
+
+def terminal_width() -> int:
+    """Columns of the terminal that is written to, or as COLUMNS says; 0 where nothing limits a line."""
+    if os.environ.get("COLUMNS", "").isdecimal():
+        return int(os.environ["COLUMNS"])
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0

@@ -6,6 +6,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+COMPILING = "compiling the first program, which takes about half a minute"
+
 
 class Progress:
     """One display for all seeds of a run, or all runs of a study.
@@ -34,6 +36,10 @@ class Progress:
             self._bar = _Bar(self, total=total, file=self.stream, unit="step", dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> "Progress":
+        if self._bar is not None:
+            self._bar.set_description_str("compiling")
+        elif self.total and not self.quiet:
+            print(COMPILING, file=self.stream, flush=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,7 +64,7 @@ class Progress:
             self._work_timed += steps * self.weight
         if self._bar is not None:
             self._bar.set_description_str(where, refresh=False)
-            self._bar.set_postfix_str(f"loss {loss:.4f}" + (f", {score}" if score else ""), refresh=False)
+            self._bar.said = {"loss": f", loss {loss:.4f}", "score": f", {score}" if score else ""}
             self._bar.update(steps)
         elif time.monotonic() - self._last_line > 30:
             self.line(f"{where}  loss {loss:.4f}")
@@ -89,13 +95,27 @@ class Progress:
 
 
 class _Bar(tqdm):
-    """A bar with the time left of its display, which knows what steps cost."""
+    """A bar with the time left of its display, which knows what steps cost; it says what the line has room for."""
+
+    SHAPES = (
+        "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{loss}{score}]",
+        "{desc}: {percentage:3.0f}%|{bar}| {left} left{loss}{score}",
+        "{desc}: {percentage:3.0f}%|{bar}| {left} left{score}",
+        "{desc}: {percentage:3.0f}%|{bar}| {left} left",
+    )
+    NARROWEST = 8  # columns of the bar itself
 
     def __init__(self, progress: Progress, **options: Any):
         self._progress = progress
-        shape = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
-        super().__init__(bar_format=shape, **options)
+        self.said = {"loss": "", "score": ""}
+        super().__init__(bar_format=self.SHAPES[0], **options)
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        return {**super().format_dict, "left": self._progress.left() or "?"}
+        known = {**super().format_dict, "left": self._progress.left() or "?", **self.said}
+        for shape in self.SHAPES:
+            known["bar_format"] = shape
+            words = self.format_meter(**{**known, "ncols": None, "bar_format": shape.replace("{bar}", "")})
+            if not known["ncols"] or len(words) + self.NARROWEST <= known["ncols"]:
+                break
+        return known

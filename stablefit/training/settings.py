@@ -48,6 +48,17 @@ FIELDS: dict[str, Field] = {
     "data_dir": _text,
     "max_length": Field(int, "an integer >= 8", lambda value: value >= 8),
     "train_examples": _count_or_zero,
+    "data_file": _text._replace(before=""),
+    "text_columns": _text._replace(before=""),
+    "join_texts": _flag._replace(before=False),
+    "label_column": _text._replace(before=""),
+    "group_column": _text._replace(before=""),
+    "id_column": _text._replace(before=""),
+    "label_kind": _one_of("auto", "classification", "regression", "multilabel")._replace(before="auto"),
+    "label_separator": _text._replace(before=""),
+    "skip_bad": _flag._replace(before=False),
+    "train_on_all": _flag._replace(before=False),
+    "class_weights": _one_of("none", "balanced")._replace(before="none"),
     "folds": Field(int, "0 for none, or an integer from 2 to 100", lambda value: value == 0 or 2 <= value <= 100, 0),
     "tag_scheme": _one_of("iob2", "iob1", "iobes")._replace(before="iob2"),
     "pieces": _one_of("word", "text")._replace(before="word"),
@@ -80,6 +91,8 @@ FIELDS: dict[str, Field] = {
     "layer_decay": _decay,
     "layer_decay_convention": _one_of("paper", "electra"),
     "lr_multipliers": _text,
+    "pooling": _one_of("pooler", "cls", "mean")._replace(before="pooler"),
+    "head_start": _one_of("normal", "probe")._replace(before="normal"),
     "reinit_layers": _count_or_zero,
     "reinit_blocks": Field(tuple, "a tuple of block indices >= 0", lambda value: all(i >= 0 for i in value)),
     "reinit_patterns": _text,
@@ -132,6 +145,17 @@ class Spec:
     data_dir: str
     max_length: int
     train_examples: int
+    data_file: str
+    text_columns: str
+    join_texts: bool
+    label_column: str
+    group_column: str
+    id_column: str
+    label_kind: Literal["auto", "classification", "regression", "multilabel"]
+    label_separator: str
+    skip_bad: bool
+    train_on_all: bool
+    class_weights: Literal["none", "balanced"]
     folds: int
     tag_scheme: Literal["iob2", "iob1", "iobes"]
     pieces: Literal["word", "text"]
@@ -153,6 +177,8 @@ class Spec:
     reinit_pooler: bool
     mixout_unit: Literal["input", "weight"]
     mixout_gradient: Literal["true", "official"]
+    pooling: Literal["pooler", "cls", "mean"]
+    head_start: Literal["normal", "probe"]
     dropout: float
     compute_dtype: str
 
@@ -314,6 +340,12 @@ def _check_combinations(values: dict[str, Any]) -> None:
         raise InputError(
             f"config fields stop_seeds_at={values['stop_seeds_at']:g} and keep_seeds={values['keep_seeds']:g} keep all "
             f"of {n} seeds; give more seeds, or keep fewer"
+        )
+    fresh = [name for name in ("reinit_layers", "reinit_blocks", "reinit_patterns", "reinit_pooler") if values[name]]
+    if values["head_start"] == "probe" and fresh:
+        raise InputError(
+            f"config fields head_start='probe' and {fresh[0]}={values[fresh[0]]!r} are both on; a head that is fitted "
+            "to the pre-trained encoder does not fit one that starts anew: set head_start='normal', or no re-init"
         )
     anchors = ("init_decay", "init_decay_coupled", "init_decay_unscaled", "projection_decay")
     on = [name for name in anchors if values[name] > 0]

@@ -31,7 +31,7 @@ class Table(struct.PyTreeNode):
 
     tokens: Array  # [N, T] int32
     types: Array  # [N, T] int32
-    labels: Array  # [N] int32 classes or fp32 scores; [N, W] int32 tags
+    labels: Array  # [N] int32 classes or fp32 numbers; [N, L] fp32 marks of labels; [N, W] int32 tags
     further: tuple[Array, ...] = ()  # what else the model takes of each example; of tagging where its words are read
 
 
@@ -42,6 +42,7 @@ def train_step(
     noise_key: Key,
     *,
     model: Head,
+    losses: Callable[[Tree, jax.Array, jax.Array], jax.Array],
     transform: methods.ParamTransform,
     optimizer: optax.GradientTransformation,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -55,6 +56,7 @@ def train_step(
         table: the training examples.
         batch: which of them, and where they lie in the rows; without the axis S.
         noise_key: of the member.
+        losses: parameters, outputs and targets -> the loss of each example.
 
     Returns:
         the next state, and the loss and the norm of the gradient before clipping, both of shape ().
@@ -65,9 +67,9 @@ def train_step(
         effective = transform.apply(step_key, params, state.anchor)
         rngs = {"dropout": key_for(step_key, "dropout")}
         outputs = _apply(model, effective, table, batch, deterministic=False, rngs=rngs)
-        losses = model.losses(effective, outputs, jnp.asarray(table.labels)[batch.examples])
+        each = losses(effective, outputs, jnp.asarray(table.labels)[batch.examples])
         # where, not a product: a filler must not leak a NaN of its own into the sum
-        return jnp.sum(jnp.where(batch.weights > 0, losses * batch.weights, 0.0)) / jnp.sum(batch.weights)
+        return jnp.sum(jnp.where(batch.weights > 0, each * batch.weights, 0.0)) / jnp.sum(batch.weights)
 
     loss, grads = jax.value_and_grad(loss_fn)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -76,9 +78,13 @@ def train_step(
     return state, {"loss": loss, "grad_norm": optax.tree.norm(grads)}
 
 
-def predict(params: Tree, table: Table, batch: Layout, model: Head) -> jax.Array:
-    """Outputs of one batch, without dropout and without mixout: logits [E, C], or emissions [E, W, K]."""
-    return _apply(model, params, table, batch, deterministic=True)
+def predict(params: Tree, table: Table, batch: Layout, model: Head, method: str | None = None) -> jax.Array:
+    """Outputs of one batch, without dropout and without mixout: logits [E, C], or emissions [E, W, K].
+
+    Args:
+        method: of the model, in place of its call: `pooled` gives what the head reads, [E, D].
+    """
+    return _apply(model, params, table, batch, deterministic=True, method=method)
 
 
 def _apply(model: Head, params: Tree, table: Table, batch: Layout, **options: Any) -> jax.Array:

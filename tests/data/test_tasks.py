@@ -4,7 +4,7 @@ import pytest
 
 from stablefit.data.tasks import TASKS, get_task, task_file, task_folder
 from stablefit.errors import InputError
-from stablefit.training import entity_metrics, metrics
+from stablefit.objectives import entity_metrics, metrics
 
 
 def test_names():

@@ -266,3 +266,38 @@ def test_pytorch_crf_gives_the_same():
         np.testing.assert_allclose(gradients[name], leaf.grad.numpy(), atol=5e-5)
     best = np.asarray(viterbi(params, emissions, mask)[0])
     assert [best[row, mask[row]].tolist() for row in range(8)] == theirs.decode(e, torch.tensor(mask))
+
+
+def test_the_probability_of_staying_within():
+    """Against the sum over the paths that do, for every mask, random sets of tags and one of no path."""
+    params = params_of()
+    emissions, tags, mask = problem(4)
+    within = np.random.default_rng(1).random(emissions.shape) < 0.6
+    within[-1, 2] = False
+    path = np.where(mask, np.maximum(tags, 0), 0)
+    found = np.asarray(jax.jit(crf.log_probability_within)(params, emissions, mask, within, path))
+    for row in range(len(mask)):
+        here = mask[row]
+        if not here.any():
+            assert found[row] == 0
+            continue
+        paths, scores = paths_and_scores(params, emissions[row, here])
+        stays = within[row, here][np.arange(here.sum()), paths].all(1)
+        chance = np.exp(scores - scores.max())
+        np.testing.assert_allclose(np.exp(found[row]), chance[stays].sum() / chance.sum(), atol=1e-6)
+    assert found[-1] == -np.inf
+
+
+def test_a_long_row_loses_no_digits():
+    """A thousand positions without doubt but one: the probability is that position's."""
+    length = 1000
+    emissions = np.zeros((1, length, K), np.float32)
+    emissions[0, :, 0] = 60.0
+    emissions[0, 500] = [0.3, 0.1, -0.2]
+    zeros = {name: np.zeros_like(x) for name, x in params_of().items()}
+    within = np.ones(emissions.shape, bool)
+    within[0, 500] = [True, False, False]
+    mask, path = np.ones((1, length), bool), np.zeros((1, length), np.int32)
+    found = crf.log_probability_within(zeros, emissions, mask, within, path)
+    expected = np.exp(0.3) / np.exp([0.3, 0.1, -0.2]).sum()
+    np.testing.assert_allclose(np.exp(found), expected, rtol=1e-6)

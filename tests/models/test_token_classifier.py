@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stablefit.data import packing
-from stablefit.models import crf
+from stablefit.models import crf, heads
 from stablefit.models.encoder import EncoderConfig
 from stablefit.models.heads import TokenClassifier
 from stablefit.training import steps
@@ -57,7 +57,7 @@ def batch(lengths, packed=True):
 @pytest.fixture(scope="module")
 def losses(model):
     def fn(params, table, one):
-        return model.losses(params, steps.predict(params, table, one, model), jnp.asarray(table.labels)[one.examples])
+        return heads.tag_losses(params, steps.predict(params, table, one, model), jnp.asarray(table.labels)[one.examples])
 
     return jax.jit(fn)
 
@@ -91,7 +91,7 @@ def test_specials_padding_and_later_pieces_have_no_emission(model, params, table
     def loss(outputs_BxTxK):
         words = jnp.asarray(table.further[0])
         emissions = outputs_BxTxK[one.cls_rows[:, None], one.cls_columns[:, None] + words]
-        return model.losses(params, emissions, jnp.asarray(table.labels)).sum()
+        return heads.tag_losses(params, emissions, jnp.asarray(table.labels)).sum()
 
     reached = np.abs(np.asarray(jax.grad(loss)(jnp.ones((N, T, K))))).sum(-1) > 0
     for i, n in enumerate((lengths - 1) // 2):
@@ -110,7 +110,7 @@ def test_a_lower_precision_leaves_the_crf_in_float32(params, table, lengths):
     model = TokenClassifier(CONFIG, K, dtype=jnp.bfloat16)
     emissions = jax.jit(lambda: steps.predict(params, table, batch(lengths), model))()
     assert emissions.dtype == jnp.float32
-    grads = jax.grad(lambda p: model.losses(p, emissions, jnp.asarray(table.labels)).sum())(params)["crf"]
+    grads = jax.grad(lambda p: heads.tag_losses(p, emissions, jnp.asarray(table.labels)).sum())(params)["crf"]
     assert {name: x.dtype for name, x in grads.items()} == dict.fromkeys(grads, jnp.float32)
 
 

@@ -8,7 +8,7 @@ from stablefit import flags
 from stablefit import grid as entry
 from stablefit.errors import InputError
 from stablefit.study import grid
-from stablefit.training import job, rundir, settings
+from stablefit.training import inputs, job, rundir, settings
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -101,8 +101,7 @@ def test_a_study_on_other_data_is_refused_before_anything_is_written(sweep, tmp_
     before = {path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in study.rglob("*")}
     with (tmp_path / "data" / "RTE" / "train.tsv").open("a") as file:
         file.write("42\tw1\tw1\tentailment\n")
-    job._examples.cache_clear()
-    job._encoded.cache_clear()
+    inputs.forget()
     capsys.readouterr()
     for own in (sweep.read_text(), text):
         sweep.write_text(own)
@@ -135,7 +134,7 @@ def test_the_plan_says_what_is_left_to_do_and_does_nothing(sweep, tmp_path, caps
     arguments = [f"--sweep={sweep}", f"--workdir={tmp_path / 'study'}", "--config.max_steps=3", "--plan"]
     assert entry.main(arguments) == 0
     assert not (tmp_path / "study").exists()
-    mark = capsys.readouterr().out.splitlines()[5].split()[1]
+    mark = capsys.readouterr().out.splitlines()[6].split()[1]
     folder = tmp_path / "study" / "cells" / mark
     folder.mkdir(parents=True)
     (folder / "results.jsonl").write_text('{"seed": 1}\n{"seed": 7}\n{"see')
@@ -145,7 +144,7 @@ def test_the_plan_says_what_is_left_to_do_and_does_nothing(sweep, tmp_path, caps
     out = capsys.readouterr().out
     assert "done     1 runs are in" in out
     assert "to do    5 runs, 15 steps;" in out
-    assert out.splitlines()[5].split() == ["standard", mark, "2", "1", "3", "3"]
+    assert out.splitlines()[6].split() == ["standard", mark, "2", "1", "3", "3"]
 
 
 def test_a_mistake_in_the_last_cell_is_found_before_the_first_runs(sweep, tmp_path, capsys):
@@ -187,6 +186,25 @@ def test_the_table_compares_with_the_first_cell_of_the_same_task():
     assert table[2].endswith("better")
     assert table[3].split()[:5] == ["once", "1", "0", "0.7000", "-"], "one run has no spread"
     assert table[3].endswith("too few seeds")
+
+
+def test_the_table_fits_the_terminal(monkeypatch):
+    """At 80 columns it is two blocks: the scores, and what they say against the first cell."""
+    scores = [0.70 + 0.01 * (i % 5) for i in range(10)]
+    cells = {
+        name: [
+            {"task": "rte", "seed": seed, "failed": False, "test_best": {"accuracy": score + shift}}
+            for seed, score in enumerate(scores)
+        ]
+        for name, shift in (("RTE: Standard", 0.0), ("RTE: Pre-trained WD", 0.1))
+    }
+    wide = grid.study_table(cells).splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = grid.study_table(cells).splitlines()
+    assert (len(wide), len(narrow)) == (3, 7)
+    assert max(map(len, wide)) > 80 >= max(map(len, narrow))
+    assert narrow[4].split() == ["setting", "difference", "p", "verdict"]
+    assert set(" ".join(wide).split()) == set(" ".join(narrow).split()), "nothing is lost"
 
 
 def test_a_cell_with_stopped_seeds_is_one_number_and_has_no_verdict():

@@ -5,7 +5,6 @@ eight parameters in its place; everything else is as in any run.
 """
 
 import dataclasses
-import functools
 import json
 import shutil
 from pathlib import Path
@@ -19,7 +18,6 @@ from safetensors.numpy import load_file, save_file
 
 from stablefit.data import tasks
 from stablefit.errors import InputError
-from stablefit.models import heads
 from stablefit.training import checkpoints, job, loop, progress, rundir, settings
 from tests import tiny
 
@@ -28,6 +26,8 @@ COMMON: dict[str, Any] = {"evaluations": 1, "warmup_ratio": 0.4, "eps": 1e-2, "d
 
 
 TAGGING = {"task": "tagging", "data_dir": "PLACE/tags"}
+TEXTS = {"task": "texts", "data_dir": "", "data_file": "PLACE/own/train.csv", "folds": 3}
+TEXTS |= {"text_columns": "text", "label_column": "label"}
 
 
 class Case(NamedTuple):
@@ -43,6 +43,17 @@ CASES: dict[str, Case] = {
     "data_dir": Case("PLACE/other"),
     "max_length": Case(8),
     "train_examples": Case(20),
+    "data_file": Case("PLACE/own/test.csv", TEXTS),
+    "text_columns": Case("title", TEXTS),
+    "join_texts": Case(True, TEXTS | {"text_columns": "title,text"}),
+    "label_column": Case("rare", TEXTS),
+    "group_column": Case("group", TEXTS),
+    "label_kind": Case("regression", TEXTS | {"label_column": "stars", "label_kind": "classification"}),
+    "label_separator": Case("|", TEXTS | {"label_column": "tags", "label_kind": "multilabel", "label_separator": ";"}),
+    "train_on_all": Case(True, TEXTS | {"data_file": "PLACE/own", "folds": 0}),
+    "class_weights": Case("balanced", TEXTS | {"label_column": "rare"}),
+    "pooling": Case("mean"),
+    "head_start": Case("probe"),
     "folds": Case(3, TAGGING),
     "pieces": Case("text", TAGGING),
     "crf": Case(False, TAGGING),
@@ -89,11 +100,13 @@ CASES: dict[str, Case] = {
 }
 
 # The encoder itself reads these, or the network is another.
-NETWORK = ("dropout", "compute_dtype", "folds", "pieces", "crf")
+NETWORK = ("dropout", "compute_dtype", "folds", "pieces", "crf", "pooling", "head_start")
 
 # The tests at the end check that these do what they are for, and change no result.
 NOT_MEANT_TO: dict[str, str] = {
     "eval_batch_size": "examples that are evaluated together; each counts once whatever their number",
+    "id_column": "what rows are called in the predictions",
+    "skip_bad": "leaves rows out that are refused otherwise",
     "tag_scheme": "how the tags of a file are written; the same entities are the same run",
     "mixout_with_dropout": "lets mixout and dropout be on together, and does nothing else",
     "cohort_size": "runs in one program; the same up to rounding",
@@ -136,6 +149,7 @@ def place(tmp_path_factory, tiny_root) -> Path:
     labels = np.array(tasks.get_task("rte").labels)
     rundir.save_predictions(root / "run" / "seed_0", {"labels": labels})  # those of the head
     tiny.write_tagging(root / "tags")
+    tiny.write_own(root / "own")
     return root
 
 
@@ -156,8 +170,6 @@ def result(place, tmp_path_factory):
 
 class SmallNetwork:
     """One block without attention, called as the real network: the mean of an example's tokens, block, pooler, head."""
-
-    losses = staticmethod(functools.partial(heads.SequenceClassifier.losses, None))
 
     @staticmethod
     def apply(variables, tokens_RxT, types_RxT, segments_RxT, positions_RxT, rows_E, columns_E, **_):
@@ -213,7 +225,7 @@ def test_every_field_is_in_one_of_the_tables():
 def test_a_field_changes_the_result(field, result):
     case = CASES[field]
     partner = case.partner | {"network": field in NETWORK}
-    reference, changed = result(**partner), result(**partner, **{field: case.value})
+    reference, changed = result(**partner), result(**partner | {field: case.value})
     for run in (reference, changed):
         assert all(np.isfinite(row["loss"]) for row in run.metrics)
     assert not same(reference, changed)
@@ -241,6 +253,25 @@ def test_tag_scheme(place, tmp_path):
     np.testing.assert_array_equal(one.data["train"].labels, other.data["train"].labels)
     with pytest.raises(InputError, match="after 'O'; in iob2"):
         job.load(settings.read(tiny.config(place, **own | {"data_dir": str(tmp_path)})))
+
+
+def test_id_column(place, tmp_path):
+    ids = []
+    for column in ("", "number"):
+        run_in(tmp_path / f"w{column}", place, **TEXTS, id_column=column)
+        with np.load(tmp_path / f"w{column}" / "seed_0" / "predictions.npz", allow_pickle=False) as kept:
+            ids.append(kept["test_ids"].tolist())
+    assert [name.split(":")[0] for name in ids[0]] == ["train.csv"] * len(ids[0])
+    assert all(name.startswith("n") for name in ids[1])
+
+
+def test_skip_bad(place, tmp_path):
+    text = (place / "own" / "train.csv").read_text()
+    (tmp_path / "train.csv").write_text(text + "one,field\n")
+    own = TEXTS | {"data_file": str(tmp_path / "train.csv")}
+    with pytest.raises(InputError, match=r"train\.csv:50"):
+        job.load(settings.read(tiny.config(place, **own)))
+    assert job.load(settings.read(tiny.config(place, **own, skip_bad=True))).n_skipped == 1
 
 
 def test_mixout_with_dropout(place):

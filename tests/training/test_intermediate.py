@@ -8,7 +8,8 @@ import pytest
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.models import hf
-from stablefit.training import checkpoints, intermediate, job, objectives, plan, rundir, settings
+from stablefit.objectives.classification import Classification
+from stablefit.training import checkpoints, intermediate, job, plan, rundir, settings
 from tests import tiny
 
 MNLI, RTE = (tasks.get_task(name).labels for name in ("mnli", "rte"))
@@ -72,7 +73,7 @@ def test_a_head_is_kept_for_the_same_labels_in_the_same_order(labels, kept, why,
 @pytest.mark.parametrize(("before", "kept"), [("cola", ["encoder", "head"]), ("mrpc", ["encoder"])])
 def test_numbers_are_the_same_labels_in_the_same_task_only(before, kept, finished, encoder, tiny_root):
     """A classifier of paraphrases is no start for one of grammar, though both say 0 and 1."""
-    objective = objectives.Sequences(tasks.get_task("cola"))
+    objective = Classification(tasks.get_task("cola"))
     config = hf.load_config(tiny_root / "model")
     folder = finished(("0", "1"), task=before)
     _, start = intermediate.load(folder, {"encoder": encoder}, config, objective)

@@ -1,6 +1,7 @@
 """What a run says: its plan, the parameter table, the display, the table at the end."""
 
 import io
+import math
 
 import pytest
 
@@ -68,6 +69,21 @@ def test_the_result_table():
     assert lines[-1].startswith("1 of 2 runs failed")
 
 
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("accuracy", "the majority class alone gives"),
+        ("spearman", "the same number for every text gives"),
+        ("entity_f1_strict", "finding no entity gives"),
+        ("f1_micro", "the same labels for every text give"),
+    ],
+)
+def test_what_a_failed_run_is_no_better_than(metric, said):
+    scores = {metric: 0.7}
+    rows = [{**row(seed, 0.7), "validation": scores, "test_best": scores, "test_last": scores} for seed in (0, 1)]
+    assert plan.result_table(rows, metric, metric).endswith(f"not above 0.5000, what {said}")
+
+
 def test_what_ended_early_is_said():
     """Patience gives whole runs; seeds that were kept because they were best have no mean."""
     patient = {**row(1, 0.8), "stopped": "patience", "steps": 6}
@@ -122,8 +138,69 @@ def test_lines_in_a_log_a_bar_on_a_terminal_nothing_if_quiet():
             progress.advance(1, "seed 0 step 11/20", 0.25)
             progress.advance(4, "seed 0 step 15/20", 0.25, "best accuracy 0.7")
             progress.line("seed 0  step 15/20  validation accuracy 0.7000")
-    assert log.getvalue().startswith("seed 0  step 15/20  validation accuracy 0.7000  [15/20 steps, 0:0")
-    assert log.getvalue().count("\n") == 1
+    compiling, told = log.getvalue().splitlines()
+    assert compiling.startswith("compiling the first program")
+    assert told.startswith("seed 0  step 15/20  validation accuracy 0.7000  [15/20 steps, 0:0")
+    assert "compiling: " in terminal.getvalue()
     assert "seed 0 step 15/20:  75%" in terminal.getvalue()
     assert "loss 0.2500, best accuracy 0.7" in terminal.getvalue()
     assert silent.getvalue() == ""
+
+
+def test_nothing_to_do_compiles_nothing():
+    log = io.StringIO()
+    with Progress(0, stream=log):
+        pass
+    assert log.getvalue() == ""
+
+
+@pytest.mark.parametrize("columns", [50, 66, 80, 100, 160])
+def test_the_bar_fits_the_terminal(columns, monkeypatch):
+    """The most telling words stay: where it is, how long it takes, then the score, then the loss and the rate."""
+    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda stream: (columns, 24))
+    terminal = Terminal()
+    with Progress(1300, stream=terminal) as progress:
+        progress.advance(1040, "seeds 0..4 step 208/260", 0.25, "best accuracy 0.7850")
+        progress.advance(1, "seeds 0..4 step 209/260", 0.25, "best accuracy 0.7850")
+        shown = str(progress._bar)
+    assert len(shown) <= columns
+    assert shown.startswith("seeds 0..4 step 209/260:  80%|")
+    assert ("left" in shown) == (columns < 160)
+    assert ("best accuracy 0.7850" in shown) == (columns >= 80)
+    assert ("loss 0.2500" in shown) == (columns >= 100)
+    assert ("step/s" in shown) == (columns == 160)
+
+
+def test_a_table_fits_the_terminal(monkeypatch):
+    rows = [row(0, 0.7), {**row(1, 0.5), "stopped": "patience", "steps": 6}]
+    monkeypatch.setenv("COLUMNS", "80")
+    text = plan.result_table(rows, "accuracy", "accuracy")
+    narrow = text.rsplit("\n\n", 1)[0].splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert [line.split() for line in narrow[-2:]] == [["seed"], ["1", "stopped", "by", "patience", "at", "6"]]
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "0.5000            stopped by patience at 6\n" in plan.result_table(rows, "accuracy", "accuracy")
+
+
+def test_what_is_kept_is_said_before(prepare):
+    the_job = prepare(seeds=(0, 1, 2))
+    size = 4 * sum(math.prod(map(int, shape[1].split("x"))) for shape in plan.parameter_rows(the_job))
+    assert f"about {plan.in_words(6 * size)} of parameters in the end; keep=best keeps half" in plan.disk([the_job])
+    best = prepare(seeds=(0, 1), keep="best")
+    assert plan.disk([best]) == f"about {plan.in_words(2 * size)} of parameters in the end; keep=none keeps none"
+    assert plan.disk([the_job, best]).startswith(f"about {plan.in_words(8 * size)} of")
+    assert "no parameters are kept" in plan.disk([prepare(keep="none")])
+    assert "\ndisk     about " in plan.announcement(the_job)
+
+
+def test_minutes_are_those_of_finished_runs(prepare):
+    """Nothing is guessed: without a timed run, on such a device, nothing is said."""
+    the_job = prepare(seeds=(0, 1, 2))
+    timed = {"seed": 0, "seconds": 600.0, "steps": the_job.total_steps, "device": the_job.provenance["device"]}
+    assert plan.minutes([(the_job, [timed])]) == "about 20 minutes"
+    assert plan.minutes([(the_job, [{**timed, "seconds": 5.0}])]) == "about 10 seconds"
+    twice = prepare(seeds=(0, 1), max_steps=2 * the_job.total_steps, evaluations=6)
+    assert plan.minutes([(the_job, [timed]), (twice, [])]) == "about 59 minutes"  # evaluations are shared by more steps
+    assert plan.minutes([(the_job, [])]) == ""
+    assert plan.minutes([(the_job, [{**timed, "device": "8 x TPU v9"}])]) == ""
+    assert plan.minutes([(the_job, [{**timed, "seed": seed} for seed in (0, 1, 2)])]) == ""

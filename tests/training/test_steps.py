@@ -10,8 +10,12 @@ import pytest
 
 from stablefit import methods
 from stablefit.data import packing
+from stablefit.data.tasks import get_task
 from stablefit.models.encoder import EncoderConfig
 from stablefit.models.heads import SequenceClassifier
+from stablefit.objectives.classification import Classification
+from stablefit.objectives.multilabel import Multilabel
+from stablefit.objectives.regression import Regression
 from stablefit.training import steps
 from stablefit.training.steps import Table, TrainState
 
@@ -60,8 +64,10 @@ def batch(lengths, examples, weights=None, rows=None, packed=True):
 
 
 def step_fn(model, transform=None):
+    losses = Classification(get_task("rte")).losses
+    transform = transform or methods.identity()
     step = functools.partial(
-        steps.train_step, model=model, transform=transform or methods.identity(), optimizer=optax.sgd(1.0)
+        steps.train_step, model=model, losses=losses, transform=transform, optimizer=optax.sgd(1.0)
     )
 
     def stateless(state, table, batch, key):
@@ -82,8 +88,12 @@ def assert_close(one, other, atol):
         np.testing.assert_allclose(a, b, atol=atol)
 
 
-def test_packing_gives_the_gradient_of_padding(still, state, table, lengths):
+@pytest.mark.parametrize("pool", ["pooler", "cls", "mean"])
+def test_packing_gives_the_gradient_of_padding(pool, table, lengths):
     """Examples that share rows do not see each other."""
+    still = SequenceClassifier(CONFIG, 2, pool=pool)
+    params = still.init(jax.random.key(0), table.tokens, table.types, table.types, deterministic=True)["params"]
+    state = TrainState(jnp.int32(0), params, optax.sgd(1.0).init(params), ())
     packed, padded = batch(lengths, list(range(8))), batch(lengths, list(range(8)), packed=False)
     assert packed.source.shape[0] < padded.source.shape[0]
     packed_grad, packed_metrics = gradient(still, state, table, packed)
@@ -115,9 +125,14 @@ def test_a_smaller_batch_is_a_mean_of_its_own(still, state, table, lengths):
 def test_losses():
     logits = jnp.array([[2.0, 0.0], [0.0, 1.0]])
     expected = [np.log(1 + np.exp(-2.0)), np.log(1 + np.exp(1.0))]
-    losses = SequenceClassifier(CONFIG, 2).losses
-    np.testing.assert_allclose(losses({}, logits, jnp.array([0, 0])), expected, rtol=1e-6)
-    np.testing.assert_allclose(losses({}, logits[:, :1], jnp.array([0.5, 3.0])), [2.25, 9.0], rtol=1e-6)
+    task = get_task("rte")
+    losses = Classification(task).losses({}, logits, jnp.array([0, 0]))
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+    losses = Regression(task).losses({}, logits[:, :1], jnp.array([0.5, 3.0]))
+    np.testing.assert_allclose(losses, [2.25, 9.0], rtol=1e-6)
+    losses = Multilabel(task).losses({}, logits, jnp.array([[1.0, 0.0], [1.0, 1.0]]))
+    each = [np.log(1 + np.exp(-2.0)) + np.log(2), np.log(2) + np.log(1 + np.exp(-1.0))]
+    np.testing.assert_allclose(losses, np.array(each) / 2, rtol=1e-6)
 
 
 def test_pieces_have_the_bits_of_the_whole(model, state, table, lengths):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from stablefit.errors import InputError
-from stablefit.training import job, loop, metrics, order, progress, rundir, settings, stopping
+from stablefit.objectives import metrics
+from stablefit.training import job, loop, order, progress, rundir, settings, stopping
 from tests import tiny
 from tests.training.test_fields import with_small_network
 from tests.training.test_loop import assert_same_bits, traces

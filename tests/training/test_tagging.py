@@ -10,8 +10,9 @@ import pytest
 from stablefit import methods
 from stablefit.data import tagging
 from stablefit.errors import InputError
+from stablefit.objectives import entity_metrics
 from stablefit.study import grid, reading, report
-from stablefit.training import entity_metrics, job, loop, plan, progress, rundir, settings
+from stablefit.training import job, loop, plan, progress, rundir, settings
 from stablefit.training.optimizer import make_optimizer
 from tests import tiny
 
@@ -231,8 +232,8 @@ def test_a_task_of_sentences_can_start_from_tagging_and_back(whole, prepare, pla
 
 
 def test_fields_of_tagging_are_refused_elsewhere(tiny_root):
-    with pytest.raises(InputError, match="config field folds is 5; task rte is no tagging task"):
-        job.load(settings.read(tiny.config(tiny_root, folds=5)))
+    with pytest.raises(InputError, match="config field crf is False; task rte has no use for it"):
+        job.load(settings.read(tiny.config(tiny_root, crf=False)))
 
 
 def test_seeds_of_folds_are_not_compared_to_stop_them(tiny_root):

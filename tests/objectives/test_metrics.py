@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from stablefit.data.splits import halve_dev
-from stablefit.training import metrics
+from stablefit.objectives import metrics
 
 fast = settings(max_examples=60, deadline=None)
 sizes = st.integers(1, 30)

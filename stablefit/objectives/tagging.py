@@ -1,74 +1,21 @@
-"""What a run is trained for: the network, what starts new in it, and how its outputs are scored."""
+"""A tag for each word, and entities from the tags."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from stablefit.data import encoding, tagging, tagging_encoding, tagging_splits
-from stablefit.data.ner import TaggedExamples, label_set
+from stablefit.data import encoding, tagging, tagging_splits
 from stablefit.data.tagging_encoding import EncodedTags
 from stablefit.data.tasks import Task
-from stablefit.errors import InputError
 from stablefit.models import crf, heads
 from stablefit.models.encoder import EncoderConfig
+from stablefit.objectives import entity_metrics, entity_notes
+from stablefit.objectives.objective import Scores
 from stablefit.paths import Key, Tree
-from stablefit.training import entity_metrics, entity_notes, metrics
-from stablefit.training.settings import Spec
-
-Scores = dict[str, float]
-
-_TAGGING_FIELDS = {"folds": 0, "tag_scheme": "iob2", "pieces": "word", "crf": True}
-
-
-@dataclasses.dataclass(frozen=True)
-class Sequences:
-    """One label, or one score, for a whole example."""
-
-    task: Task
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What the outputs stand for; empty for a score."""
-        return self.task.labels
-
-    def __str__(self) -> str:
-        return f"{self.task.n_classes} classes" if self.task.n_classes else "regression"
-
-    def notes(self, data: Mapping[str, encoding.Encoded]) -> list[tuple[str, str]]:
-        """Further lines of the announcement."""
-        return []
-
-    def model(self, config: EncoderConfig, dropout: float, dtype: Any) -> heads.Head:
-        """The network."""
-        return heads.SequenceClassifier(config, self.task.n_outputs, dropout, dtype)
-
-    def start(self, key: Key, config: EncoderConfig, pretrained: Tree) -> Tree:
-        """The parameters: those that are given, and new ones for what is not."""
-        width, std = config.hidden_size, config.initializer_range
-        pooler = pretrained["encoder"].get("pooler") or heads.init_pooler(key, width, std)
-        head = pretrained.get("head") or heads.init_head(key, width, self.task.n_outputs, std)
-        return {"encoder": {**pretrained["encoder"], "pooler": pooler}, "head": head}
-
-    def score(self, params: Tree, outputs: np.ndarray, data: encoding.Encoded) -> tuple[Scores, np.ndarray]:
-        """The loss and the scores of a split, and its predictions: the logits.
-
-        Args:
-            params: of the run, without the encoder's.
-            outputs: [N, C].
-            data: the split.
-        """
-        assert self.task.kind != "tagging"
-        return metrics.compute(self.task.kind, outputs, data.labels), outputs
-
-    def majority(self, data: encoding.Encoded) -> float:
-        """The reported score of always answering with the most frequent class."""
-        return metrics.majority_score(self.task.report_metric, data.labels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,14 +39,19 @@ class Tagging:
     def __str__(self) -> str:
         return f"{len(self.types)} types of entities, {'with' if self.crf else 'without'} a CRF"
 
+    @property
+    def chosen(self) -> list[dict[str, np.ndarray]]:
+        """Which documents of `encoded['train']` are in which split, for each fold."""
+        unit = tagging_splits.units(self.encoded["train"].documents.groups, self.folds)
+        more = self.task.validation_tail, "dev" in self.encoded
+        return [
+            tagging_splits.choose(unit, self.train_examples, self.folds, fold, *more) for fold in range(self.folds or 1)
+        ]
+
     def data(self, fold: int) -> dict[str, EncodedTags]:
         """Training, validation and test set; in cross-validation those of one fold."""
         pool = self.encoded["train"]
-        unit = tagging_splits.units(pool.documents.groups, self.folds)
-        chosen = tagging_splits.choose(
-            unit, self.train_examples, self.folds, fold, self.task.validation_tail, "dev" in self.encoded
-        )
-        parts = {name: pool.subset(indices) for name, indices in chosen.items()}
+        parts = {name: pool.subset(indices) for name, indices in self.chosen[fold].items()}
         return {
             "train": parts["train"],
             "validation": parts.get("validation") or self.encoded["dev"],
@@ -125,7 +77,10 @@ class Tagging:
             said.append(("alike", f"the edges of {n} entities are between characters of the same emissions: {parts}"))
         return said
 
-    def model(self, config: EncoderConfig, dropout: float, dtype: Any) -> heads.Head:
+    def fitted(self, train: encoding.Encoded) -> "Tagging":
+        return self
+
+    def model(self, config: EncoderConfig, dropout: float, dtype: Any) -> heads.TokenClassifier:
         """The network; the CRF's scores are parameters beside it."""
         return heads.TokenClassifier(config, len(self.labels), dropout, dtype, self.shared)
 
@@ -137,6 +92,15 @@ class Tagging:
         head = pretrained.get("head") or heads.init_head(key, config.hidden_size, outputs, config.initializer_range)
         scores = {"crf": pretrained.get("crf") or crf.init(key, n)} if self.crf else {}
         return {"encoder": encoder, "head": head, **scores}
+
+    def targets(self, data: encoding.Encoded) -> np.ndarray:
+        return data.labels
+
+    def weights(self, train: encoding.Encoded) -> np.ndarray | None:
+        return None
+
+    def losses(self, params: Tree, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        return heads.tag_losses(params, outputs, targets)
 
     def score(self, params: Tree, outputs: np.ndarray, data: encoding.Encoded) -> tuple[Scores, np.ndarray]:
         """The loss, the entities' scores, and the tags of all words, document after document.
@@ -170,8 +134,8 @@ class Tagging:
         """0: the most frequent tag is O, which makes no entity."""
         return 0.0
 
-
-Objective = Sequences | Tagging
+    def whole(self, params: Tree) -> Tree:
+        return params
 
 
 @jax.jit
@@ -179,51 +143,3 @@ def _decode(scores: Tree, emissions_DxLxK: Any, tags_DxL: Any, mask_DxL: Any, al
     """The best tags of each document, and the log-likelihood of the given ones."""
     best_DxL, _ = crf.viterbi(scores, emissions_DxLxK, mask_DxL, allowed)
     return best_DxL, crf.log_likelihood(scores, emissions_DxLxK, tags_DxL, mask_DxL)
-
-
-def sequences(task: Task, values: Mapping[str, Any]) -> Sequences:
-    """The objective of a task of whole examples.
-
-    Raises:
-        InputError: a field is set that only tagging has.
-    """
-    for name, default in _TAGGING_FIELDS.items():
-        if values[name] != default:
-            raise InputError(f"config field {name} is {values[name]!r}; task {task.name} is no tagging task: leave it")
-    return Sequences(task)
-
-
-@functools.lru_cache(maxsize=2)
-def read_documents(task: Task, data_dir: str, folds: int, scheme: tagging.Scheme) -> dict[str, TaggedExamples]:
-    """The documents of each file; kept, as a study asks for the same ones once a cell, and nobody changes them."""
-    return tagging_splits.read_documents(task, data_dir, folds, scheme)
-
-
-def tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Tagging:
-    """The objective of a tagging task, with its data.
-
-    Raises:
-        InputError: the files or the tokenizer cannot be used.
-    """
-    source = (task, spec.data_dir, spec.folds, spec.tag_scheme)
-    encoded = _encoded(source, directory, vocab_size, spec.max_length, spec.pieces)
-    types = label_set(encoded["train"].documents)
-    unread = tagging_splits.unread(task, spec.data_dir) if spec.folds else ()
-    return Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, spec.pieces == "text", unread)
-
-
-@functools.lru_cache(maxsize=2)
-def _encoded(
-    source: tuple[Task, str, int, tagging.Scheme],
-    directory: Path,
-    vocab_size: int,
-    max_length: int,
-    pieces: tagging_encoding.Pieces,
-) -> dict[str, EncodedTags]:
-    documents = read_documents(*source)
-    tokenizer = encoding.load_tokenizer(directory, vocab_size)
-    tags = tagging.tag_names(label_set(documents["train"]), "iob2")
-    return {
-        name: tagging_encoding.encode_tags(part, tags, tokenizer, max_length, source[0].unit, pieces)
-        for name, part in documents.items()
-    }

@@ -7,7 +7,7 @@ import pytest
 
 from stablefit.data.tagging import Span, tag_names
 from stablefit.errors import InputError
-from stablefit.training.entity_metrics import Counts, score_spans, score_tags
+from stablefit.objectives.entity_metrics import Counts, score_spans, score_tags
 
 # (gold, predicted, F1 strict, F1 conlleval); of each by hand: 2 hits / (predicted + gold)
 BY_HAND = [

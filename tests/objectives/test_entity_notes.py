@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from stablefit.data.tagging import Span
-from stablefit.training import entity_notes, job, plan, settings
+from stablefit.objectives import entity_notes
+from stablefit.training import job, plan, settings
 from tests import tiny
 
 

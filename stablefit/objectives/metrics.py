@@ -4,9 +4,10 @@ What has no value by its formula (a correlation with a constant, F1 without posi
 """
 
 import math
-from typing import Literal
 
 import numpy as np
+
+from stablefit.data.tasks import Kind
 
 MINIMUM_GAIN = 1e-9  # far below one example's share of any score; above the rounding of a stored score
 
@@ -70,12 +71,67 @@ def spearman(predictions: np.ndarray, labels: np.ndarray) -> float:
     return pearson(_ranks(predictions), _ranks(labels))
 
 
+def r2(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """1 - sum (label - prediction)^2 / sum (label - mean label)^2: 0 for the mean itself, below for worse.
+
+    Args:
+        predictions, labels: [N], real numbers.
+    """
+    _check(predictions, labels)
+    labels = np.asarray(labels, np.float64)
+    spread = float(np.square(labels - labels.mean()).sum())
+    return 1.0 - float(np.square(labels - predictions).sum()) / spread if spread > 0 else 0.0
+
+
+def mae(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """The mean absolute error, in the labels' unit.
+
+    Args:
+        predictions, labels: [N], real numbers.
+    """
+    _check(predictions, labels)
+    return float(np.abs(np.asarray(predictions, np.float64) - labels).mean())
+
+
+def rmse(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """The root of the mean squared error, in the labels' unit.
+
+    Args:
+        predictions, labels: [N], real numbers.
+    """
+    _check(predictions, labels)
+    return math.sqrt(float(np.square(np.asarray(predictions, np.float64) - labels).mean()))
+
+
+def f1_micro(marked_NxL: np.ndarray, labels_NxL: np.ndarray) -> float:
+    """F1 over all pairs of an example and a label: 2 TP / (2 TP + FP + FN).
+
+    Args:
+        marked_NxL, labels_NxL: booleans, or zeros and ones.
+    """
+    return _label_f1(np.asarray(marked_NxL, bool).reshape(-1, 1), np.asarray(labels_NxL, bool).reshape(-1, 1))
+
+
+def f1_macro(marked_NxL: np.ndarray, labels_NxL: np.ndarray) -> float:
+    """The mean over labels of each one's F1; 0 for a label that is neither there nor marked.
+
+    Args:
+        marked_NxL, labels_NxL: booleans, or zeros and ones.
+    """
+    return _label_f1(np.asarray(marked_NxL, bool), np.asarray(labels_NxL, bool))
+
+
+def _label_f1(marked: np.ndarray, labels: np.ndarray) -> float:
+    hits, either = (marked & labels).sum(0), marked.sum(0) + labels.sum(0)
+    return float(np.mean(2 * hits / np.maximum(either, 1)))
+
+
 _METRICS = {"accuracy": accuracy, "f1": f1, "matthews": matthews, "pearson": pearson, "spearman": spearman}
+_METRICS |= {"r2": r2, "mae": mae, "rmse": rmse}
+_MARKS = {"f1_micro": f1_micro, "f1_macro": f1_macro}
 
 
-def compute(
-    kind: Literal["classification", "regression"], logits_NxC: np.ndarray, labels_N: np.ndarray
-) -> dict[str, float]:
+def compute(kind: Kind, logits_NxC: np.ndarray, labels: np.ndarray, *, more: bool = False) -> dict[str, float]:
     """The mean loss and every score that suits the task.
 
     Non-finite logits mean that the run has diverged: `diverged` is 1.0, every score 0.0 and the loss infinite. (Their
@@ -83,44 +139,55 @@ def compute(
 
     Args:
         kind: classification gives accuracy, and for two classes F1 and Matthews' correlation; regression gives the
-            correlations of Pearson and Spearman.
+            correlations of Pearson and Spearman; multilabel F1 with a threshold of one half, micro and macro.
         logits_NxC: the head's outputs; [N, 1] or [N] for regression.
-        labels_N: class ids, or scores.
+        labels: [N] class ids or numbers; [N, C] zeros and ones for multilabel.
+        more: of regression also R2 and the mean absolute and root mean squared errors.
 
     Returns:
         `loss` (mean cross-entropy in nats, or mean squared error), the scores, and `diverged`.
     """
     logits = np.asarray(logits_NxC, dtype=np.float64)
-    names = score_names(kind, logits.shape[-1])
+    names = score_names(kind, logits.shape[-1], more=more)
     if not np.isfinite(logits).all():
         return {"loss": math.inf, **dict.fromkeys(names, 0.0), "diverged": 1.0}
+    if kind == "multilabel":
+        loss = float(np.mean(np.logaddexp(0.0, logits) - logits * labels))
+        return {"loss": loss, **{name: _MARKS[name](logits > 0, labels) for name in names}, "diverged": 0.0}
     if kind == "regression":
         predictions = logits.reshape(-1)
-        _check(predictions, labels_N)
-        loss = float(np.mean((predictions - labels_N) ** 2))
+        _check(predictions, labels)
+        loss = float(np.mean((predictions - labels) ** 2))
     else:
         predictions = logits.argmax(-1)
-        _check(predictions, labels_N)
+        _check(predictions, labels)
         shifted = logits - logits.max(-1, keepdims=True)
         log_total = np.log(np.exp(shifted).sum(-1))
-        loss = float(np.mean(log_total - shifted[np.arange(len(logits)), labels_N]))
-    return {"loss": loss, **{name: _METRICS[name](predictions, labels_N) for name in names}, "diverged": 0.0}
+        loss = float(np.mean(log_total - shifted[np.arange(len(logits)), labels]))
+    return {"loss": loss, **{name: _METRICS[name](predictions, labels) for name in names}, "diverged": 0.0}
 
 
-def score_names(kind: Literal["classification", "regression"], n_classes: int) -> tuple[str, ...]:
+def score_names(kind: Kind, n_classes: int, *, more: bool = False) -> tuple[str, ...]:
     """The scores that `compute` gives."""
     if kind == "regression":
-        return ("pearson", "spearman")
+        return ("pearson", "spearman", "r2", "mae", "rmse") if more else ("pearson", "spearman")
+    if kind == "multilabel":
+        return tuple(_MARKS)
     return ("accuracy", "f1", "matthews") if n_classes == 2 else ("accuracy",)
 
 
 def majority_score(metric: str, labels: np.ndarray) -> float:
-    """The score of always answering with the most frequent class; 0.0 for correlations.
+    """The score of always answering with the most frequent class, or set of labels; 0.0 for correlations and R2.
 
-    Where classes are equally frequent, the one that scores best.
+    Where classes are equally frequent, the one that scores best. Of several labels it is the best of: the k most
+    frequent, for every k.
     """
-    if metric in ("matthews", "pearson", "spearman"):
+    if metric in ("matthews", "pearson", "spearman", "r2"):
         return 0.0
+    if metric in _MARKS:
+        order = np.argsort(-labels.sum(0), kind="stable")
+        marks = (np.isin(np.arange(labels.shape[1]), order[:k]) for k in range(1, labels.shape[1] + 1))
+        return max(_MARKS[metric](np.broadcast_to(mark, labels.shape), labels) for mark in marks)
     classes, counts = np.unique(labels, return_counts=True)
     return max(_METRICS[metric](np.full_like(labels, c), labels) for c in classes[counts == counts.max()])
 

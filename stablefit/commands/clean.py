@@ -1,0 +1,109 @@
+"""Frees the disk: removes the parameters of finished runs.
+
+stablefit clean runs/methods_on_rte
+"""
+
+import contextlib
+import fcntl
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stablefit import program
+from stablefit.errors import InputError
+
+USAGE = """\
+usage: stablefit clean WORKDIR [--keep=best|none] [--yes]
+
+Removes parameters of finished runs, after it has said how much that frees and
+has asked. Scores, metrics and predictions stay, and so does what an unfinished
+run goes on from and the model that `stablefit fit` keeps.
+
+  WORKDIR        the --workdir of a run or of a study, or a folder of them
+  --keep=best    the last parameters go, the best on validation stay (default)
+  --keep=none    both go: predict, export and init_from cannot use the run
+  --yes          do not ask
+  --help         this text
+"""
+REMOVED = ".removed"  # a folder is renamed before it is taken apart, so that no half of one is ever found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Cleans and returns the exit code: 0 done or not wanted, 2 bad input."""
+    return program.run(USAGE, _run, argv)
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = program.Arguments()
+    parser.add_argument("workdir")
+    parser.add_argument("--keep", choices=("best", "none"), default="best")
+    parser.add_argument("--yes", action="store_true")
+    given = parser.parse_args(argv)
+    workdir = Path(given.workdir)
+    if not workdir.is_dir():
+        raise InputError(f"workdir {given.workdir!r} is not a folder; give that of a run or of a study")
+    runs = sorted(file.parent for file in workdir.rglob("results.jsonl") if (file.parent / "config.json").is_file())
+    if not runs:
+        raise InputError(f"workdir {given.workdir!r} holds no finished run; give that of a run or of a study")
+    with contextlib.ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(_alone(run))
+        return _clean([folder for run in runs for folder in parameters(run, given.keep)], workdir, given.yes)
+
+
+def _clean(folders: Sequence[Path], workdir: Path, yes: bool) -> int:
+    from stablefit.training.plan import in_words
+
+    if not folders:
+        print(f"{workdir} holds no parameters that would go")
+        return 0
+    size = in_words(sum(file.lstat().st_size for folder in folders for file in folder.rglob("*")))
+    what = f"{len(folders)} folders of parameters in {workdir}, {size}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError(f"{what}: nobody can be asked whether they may go; give --yes")
+        print(f"{what}\nRemove them? [y/N] ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            print("nothing is removed")
+            return 0
+    for folder in folders:
+        remove(folder)
+    print(f"removed {what}")
+    return 0
+
+
+def parameters(run: Path, keep: str) -> list[Path]:
+    """The folders of parameters of finished seeds that go, and what an interrupted removal has left.
+
+    Args:
+        run: a run's directory.
+        keep: best: only the last parameters go; none: the best go too.
+    """
+    from stablefit.training.rundir import read_lines
+
+    names = ["last", *(["best"] if keep == "none" else [])]
+    names += [f".{name}{REMOVED}" for name in ("last", "best")]
+    seeds = [run / f"seed_{row['seed']}" for row in read_lines(run / "results.jsonl")]
+    folders = [seed / name for seed in seeds if not seed.is_symlink() for name in names]
+    return [folder for folder in folders if folder.is_dir() and not folder.is_symlink()]
+
+
+def remove(folder: Path) -> None:
+    """Takes a folder away so that a kill leaves it whole, or under a name that nothing reads."""
+    aside = folder if folder.name.endswith(REMOVED) else folder.with_name(f".{folder.name}{REMOVED}")
+    if aside != folder:
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    shutil.rmtree(aside)
+
+
+@contextlib.contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Holds the lock that a process which trains in the directory holds."""
+    with (run / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"workdir {run} is in use by another process; wait for it") from None
+        yield

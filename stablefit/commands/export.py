@@ -1,0 +1,46 @@
+"""The command `stablefit export`: a model as a Hugging Face directory."""
+
+import sys
+from collections.abc import Sequence
+
+from stablefit import program
+
+USAGE = """\
+stablefit export DIR FOLDER
+
+usage: stablefit export SOURCE FOLDER [--member=N]
+
+Writes a model as a Hugging Face directory, which transformers opens with
+AutoModelForSequenceClassification or AutoModelForTokenClassification, and
+`stablefit predict FOLDER FILE` too: weights in safetensors, config.json with
+the names of the labels, the tokenizer, a model card (README.md), and of a
+tagger the CRF's scores with a decoder in NumPy. It is opened again, and must
+give the same answers, or nothing is left.
+
+  SOURCE          a fit's folder, a run's, or one of its seeds
+  FOLDER          must not be there, or be empty
+  --member=N      of several members the one with this number, from 0; without
+                  it each gets a folder of its own: FOLDER/member_0 and on
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 written, 2 bad input."""
+    return program.run(USAGE, _export, argv)
+
+
+def _export(argv: Sequence[str]) -> int:
+    arguments = program.Arguments()
+    arguments.add_argument("source")
+    arguments.add_argument("folder")
+    arguments.add_argument("--member", type=int, default=None)
+    asked = arguments.parse_args(argv)
+
+    from stablefit.training import host
+
+    host.prepare()
+    from stablefit.serve import card, export
+
+    said = export.export(asked.source, asked.folder, asked.member, card.facts_of(asked.source))
+    print("\n".join(said), file=sys.stdout)
+    return 0

@@ -1,0 +1,186 @@
+"""A model -> a directory that Hugging Face's transformers opens; it is opened again before it counts as written."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from stablefit.data import tagging
+from stablefit.errors import InputError
+from stablefit.models import hf, hf_export, sources
+from stablefit.paths import Tree
+from stablefit.serve import card, model
+from stablefit.serve.card import Facts
+from stablefit.serve.model import CRF, REST, Model
+from stablefit.serve.places import EXPORTED, MEMBER
+from stablefit.training.bundle import TOKENIZER_FILES, Bundle
+
+DECODER = "crf_decoder.py"
+_PROBLEMS = {
+    "classification": "single_label_classification",
+    "regression": "regression",
+    "multilabel": "multi_label_classification",
+}
+_NOT_THE_MODELS = ("_name_or_path", "architectures", "auto_map", "finetuning_task", "num_labels", "torch_dtype")
+_CLOSE = 1e-4  # of the largest output: how far the outputs of the directory may be from the model's
+
+
+def export(
+    source: str | Path, directory: str | Path, member: int | None = None, facts: Facts | None = None
+) -> list[str]:
+    """Writes a model as a Hugging Face directory, or several members as a directory each.
+
+    Args:
+        source: a fit's, a run's or a seed's folder, or an exported directory.
+        directory: must not be there, or be empty. Several members are `directory/member_0` and on.
+        member: which one alone, from 0.
+        facts: for the model card.
+
+    Returns:
+        what was written, in sentences.
+
+    Raises:
+        InputError: the target holds something, the model cannot be read, or what was written does not give the same
+            answers. Then there is nothing at `directory`.
+    """
+    target = Path(directory).expanduser()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} is there already and is not empty; give a directory that is not there")
+    whole = model.load(source)
+    if member is not None and not 0 <= member < len(whole.members):
+        raise InputError(f"--member={member}: {source} has {len(whole.members)} members, from 0")
+    chosen = range(len(whole.members)) if member is None else [member]
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        alone = len(chosen) == 1
+        for number, index in enumerate(chosen):
+            folder = part if alone else part / MEMBER.format(number)
+            _write(whole, index, folder, facts)
+            _check(whole, index, folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    names = "" if alone else f": {len(chosen)} directories, {MEMBER.format(0)} and on, one a member"
+    return [*whole.said, f"{target}{names}; opened again, it gives the same answers"]
+
+
+def _write(whole: Model, index: int, folder: Path, facts: Facts | None) -> None:
+    """One member's directory."""
+    bundle, params = whole.bundle, jax.device_get(whole.members[index])
+    folder.mkdir(parents=True)
+    fields = sources.read_json(bundle.folder / sources.CONFIG)
+    fields = {name: value for name, value in fields.items() if name not in _NOT_THE_MODELS}
+    if bundle.kind == "tagging":
+        _write_tagger(bundle, params, fields, folder)
+    else:
+        params, config = hf_export.stock(params, whole.config, whole.network.pool)  # pyright: ignore
+        labels = bundle.labels or (bundle.label_columns[:1] or ("score",))
+        fields |= {
+            "num_hidden_layers": config.num_hidden_layers,
+            "problem_type": _PROBLEMS[bundle.kind],
+            "id2label": {str(i): name for i, name in enumerate(labels)},
+        }
+        hf.save_encoder(folder, params, fields, hf.SEQUENCES)
+    _write_tokenizer(bundle, folder)
+    stored = {
+        **bundle.to_dict(),
+        "pooling": "pooler",  # that is what the directory's network has
+        "settings": card.public_settings(bundle),
+        "model": {**bundle.model, "source": card.public_source(bundle)},
+    }
+    _write_json(folder / EXPORTED, stored)
+    text = card.card(bundle, facts, averaged=bundle.pooling == "mean" and bundle.kind != "tagging")
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _write_tagger(bundle: Bundle, params: Tree, fields: dict[str, Any], folder: Path) -> None:
+    """The token classifier; what the stock class has no place for goes beside it."""
+    n = len(bundle.labels)
+    head = {name: np.asarray(value) for name, value in params["head"].items()}
+    if bundle.pieces == "text":
+        np.savez(folder / REST, kernel=head["kernel"][:, n:], bias=head["bias"][n:])
+        head = {name: value[..., :n] for name, value in head.items()}
+    fields = fields | {"id2label": {str(i): name for i, name in enumerate(bundle.labels)}}
+    hf.save_encoder(folder, {"encoder": params["encoder"], "head": head}, fields, hf.TOKENS)
+    if bundle.crf:
+        scores = {name: np.asarray(value, np.float32).tolist() for name, value in params["crf"].items()}
+        allowed = tagging.allowed_transitions(bundle.labels, "iob2")
+        beside = {
+            "tags": list(bundle.labels),
+            "scheme": "iob2",
+            **scores,
+            "allowed": {name: value.tolist() for name, value in allowed.items()},
+        }
+        _write_json(folder / CRF, beside)
+        shutil.copyfile(Path(__file__).with_name(DECODER), folder / DECODER)
+
+
+def _write_tokenizer(bundle: Bundle, folder: Path) -> None:
+    """The tokenizer's files; lengths are the user's to decide, up to the model's, and text is text."""
+    for name in TOKENIZER_FILES:
+        if (bundle.folder / name).is_file():
+            shutil.copyfile(bundle.folder / name, folder / name)
+    if (folder / "tokenizer.json").is_file():
+        stored = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))  # may be larger than read_json's
+        _write_json(folder / "tokenizer.json", stored | {"truncation": None, "padding": None})
+    config = folder / "tokenizer_config.json"
+    fields = sources.read_json(config) if config.is_file() else {"tokenizer_class": "BertTokenizer"}
+    fields = {name: value for name, value in fields.items() if name not in ("auto_map", "name_or_path")}
+    _write_json(config, fields | {"model_max_length": bundle.max_length, "split_special_tokens": True})
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check(whole: Model, index: int, folder: Path) -> None:
+    """Opens the directory again and compares its answers with the model's.
+
+    Raises:
+        InputError: they differ.
+    """
+    again = model.load(folder)
+    alone = Model(whole.bundle, whole.config, whole.network, (whole.members[index],), whole.tokenizer)
+    texts = samples(alone)
+    if whole.bundle.kind == "tagging":
+        found, expected = (one.emissions(one.documents(texts)) for one in (again, alone))
+        same = [e[:3] for one in again.tag(texts) for e in one] == [e[:3] for one in alone.tag(texts) for e in one]
+        difference, most = _furthest(found, expected)
+    else:
+        second = texts[::-1] if whole.bundle.pair else None
+        found, expected = (one.outputs(texts, second) for one in (again, alone))
+        answers = [list(one.predict(texts, second)) for one in (again, alone)]
+        same = whole.bundle.kind == "regression" or answers[0] == answers[1]
+        difference, most = _furthest(found, expected)
+    if not same or not difference <= _CLOSE * max(1.0, most):
+        raise InputError(
+            f"what was written does not give the model's answers (outputs differ by {difference:.1e}), so it was "
+            f"removed; layer_norm_eps={whole.config.layer_norm_eps:g} is too large for a mean in a stock BERT"
+            if whole.bundle.pooling == "mean" and whole.config.layer_norm_eps > 1e-7
+            else f"what was written does not give the model's answers (outputs differ by {difference:.1e}), so it was "
+            "removed; is the disk full, or was the model changed meanwhile?"
+        )
+
+
+def _furthest(found: Sequence[np.ndarray] | np.ndarray, expected: Sequence[np.ndarray] | np.ndarray):
+    """The largest difference, and the largest value; infinite where one is no number."""
+    differences = [float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True)]
+    values = [float(np.abs(b).max()) for b in expected]
+    return float(np.nan_to_num(max(differences), nan=np.inf)), max(values)
+
+
+def samples(of: Model) -> list[str]:
+    """Texts of words from the tokenizer's vocabulary, short and long, and one that is cut; the same at every call."""
+    special = set(of.tokenizer.all_special_tokens)
+    words = sorted(word for word in of.tokenizer.get_vocab() if word.isalnum() and word not in special) or ["a"]
+    random = np.random.default_rng(0)
+    lengths = (1, 2, 5, 12, of.bundle.max_length // 2, 2 * of.bundle.max_length)
+    return [" ".join(words[i] for i in random.integers(0, len(words), n)) for n in lengths]

@@ -1,0 +1,103 @@
+"""What a folder is that a model is wanted from: a fit's, a run's, a seed's, or an exported directory."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from stablefit.errors import InputError
+from stablefit.training.bundle import Bundle
+
+EXPORTED = "stablefit.json"  # the bundle of an exported directory
+MEMBER = "member_{}"  # the folders of an exported ensemble
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the parts of a model lie.
+
+    Args:
+        path: what was asked for.
+        bundle: what the model is; its folder holds config.json and the tokenizer.
+        members: folders of parameters, of orbax, or one that is a Hugging Face directory.
+        said: what was left aside, in words.
+    """
+
+    path: Path
+    bundle: Bundle
+    members: tuple[Path, ...]
+    is_exported: bool = False
+    said: tuple[str, ...] = ()
+
+
+def locate(path: str | Path) -> Place:
+    """What lies at the path.
+
+    Args:
+        path: a fit's DIR, a run's WORKDIR, WORKDIR/seed_0, or a directory that `stablefit export` wrote.
+
+    Raises:
+        InputError: none of these, or its parameters were not kept.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        raise InputError(f"{path} is not a folder; give a fit's, a run's, a seed's or an exported one")
+    if (path / EXPORTED).is_file():
+        return Place(path, Bundle.read(path, EXPORTED), (path,), True)
+    if (first := path / MEMBER.format(0) / EXPORTED).is_file():
+        found = _numbered(path, "member_*", EXPORTED)
+        return Place(path, Bundle.read(first.parent, EXPORTED), tuple(found), True)
+    for root in (path / "model", path):
+        if (root / "bundle").is_dir() and (root / "members").is_dir():
+            return Place(path, Bundle.read(root / "bundle"), _kept(root / "members"))
+    if (path / "bundle").is_dir():
+        members, said = _seeds(path)
+        return Place(path, Bundle.read(path / "bundle"), members, said=said)
+    if (path.parent / "bundle").is_dir() and path.name.startswith("seed_"):
+        return Place(path, Bundle.read(path.parent / "bundle"), (_best(path),))
+    raise InputError(f"{path} holds no model; give a fit's folder, a run's, one of its seeds, or an exported directory")
+
+
+def _kept(folder: Path) -> tuple[Path, ...]:
+    found = tuple(sorted((one for one in folder.iterdir() if one.name.isdecimal()), key=lambda one: int(one.name)))
+    if not found:
+        raise InputError(f"{folder} holds no parameters; fit anew into another folder")
+    return found
+
+
+def _seeds(run: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The finished seeds of a run that kept parameters; those that diverged, or did not finish, are left aside."""
+    rows = _rows(run / "results.jsonl")
+    folders = _numbered(run, "seed_*", "best")
+    kept, aside = [], []
+    for folder in folders:
+        row = rows.get(folder.name)
+        if row is None or row.get("diverged"):
+            aside.append(f"{folder.name} {'did not finish' if row is None else 'diverged'}: left aside")
+        else:
+            kept.append(folder / "best")
+    if not kept:
+        why = f" ({'; '.join(aside)})" if aside else ""
+        raise InputError(
+            f"{run} has no finished seed that kept its parameters{why}; run it with config field keep=best"
+        )
+    return tuple(kept), tuple(aside)
+
+
+def _rows(file: Path) -> dict[str, dict]:
+    try:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return {f"seed_{row['seed']}": row for row in rows}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def _best(seed: Path) -> Path:
+    if not (seed / "best").is_dir():
+        raise InputError(f"{seed} kept no parameters; run it with config field keep=best")
+    return seed / "best"
+
+
+def _numbered(folder: Path, pattern: str, inside: str) -> list[Path]:
+    """The folders `NAME_0`, `NAME_1` and on that hold something of this name, by number."""
+    found = [one for one in folder.glob(pattern) if one.name.split("_")[1].isdecimal() and (one / inside).exists()]
+    return sorted(found, key=lambda one: int(one.name.split("_")[1]))

@@ -1,0 +1,205 @@
+"""The only loader of data: a config's task -> an objective with its encoded examples."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stablefit.data import (
+    cross_validation,
+    encoding,
+    splits,
+    tagging,
+    tagging_encoding,
+    tagging_splits,
+    tasks,
+    texts,
+)
+from stablefit.data.digest import Digest, digest_of
+from stablefit.data.encoding import Encoded
+from stablefit.data.ner import TaggedExamples, label_set
+from stablefit.data.readers import Examples
+from stablefit.data.tagging_encoding import EncodedTags
+from stablefit.data.tasks import Task
+from stablefit.errors import InputError
+from stablefit.objectives.classification import Classification
+from stablefit.objectives.multilabel import Multilabel
+from stablefit.objectives.objective import Objective
+from stablefit.objectives.regression import Regression
+from stablefit.objectives.tagging import Tagging
+from stablefit.training.settings import FIELDS, Settings, Spec
+
+_OF_TAGGING = {"tag_scheme": "iob2", "pieces": "word", "crf": True}
+_OF_TEXTS = (
+    "data_file", "text_columns", "join_texts", "label_column", "group_column", "id_column", "label_kind",
+    "label_separator", "skip_bad", "train_on_all",
+)  # fmt: skip
+_OF_SEQUENCES = {"pooling": "pooler", "head_start": "normal", "class_weights": "none"}
+_SEEN = 64  # with nothing held out, so many training rows are scored in its place
+
+
+class Inputs(NamedTuple):
+    """What a run is trained and scored on."""
+
+    task: Task
+    objective: Objective
+    digest: Digest
+    n_skipped: int  # broken rows of the files, which are left out
+    columns: Mapping[str, Any]  # of own texts: which columns hold what
+
+
+class Texts(NamedTuple):
+    """What was read for a task of one answer a text."""
+
+    task: Task
+    parts: dict[str, Examples]  # 'train', and 'validation' and 'test' if there is a file, or a part of one, for them
+    said: tuple[tuple[str, str], ...]  # for the announcement
+    n_skipped: int
+    columns: dict[str, Any]
+
+
+def read(settings: Settings) -> Callable[[Path, int], Inputs]:
+    """Reads the files, without a look at the model; what is returned encodes them with the model's tokenizer.
+
+    Raises:
+        InputError: a file cannot be used, or a field is set that this kind of task does not have.
+    """
+    spec = settings.spec
+    task = tasks.get_task(spec.task)
+    _check_fields(task, settings.values)
+    if task.kind == "tagging":
+        _documents(task, spec.data_dir, spec.folds, spec.tag_scheme)
+        return functools.partial(_tags, task, spec)
+    found = _texts(*_source(task, spec))
+    return functools.partial(_sequences, found, spec)
+
+
+def _check_fields(task: Task, values: Mapping[str, Any]) -> None:
+    """Refuses fields that would be ignored."""
+    other: dict[str, Any] = {}
+    if task.name != "texts":
+        other |= {name: FIELDS[name].before for name in _OF_TEXTS}
+    other |= _OF_SEQUENCES if task.kind == "tagging" else _OF_TAGGING
+    for name, default in other.items():
+        if values[name] != default:
+            raise InputError(
+                f"config field {name} is {values[name]!r}; task {task.name} has no use for it: leave it"
+            )
+    if values["data_dir"] and (task.name == "texts" or task.name == "reviews"):
+        instead = "set data_file" if task.name == "texts" else "it is embedded; for your own file set task=texts"
+        raise InputError(
+            f"config field data_dir is {values['data_dir']!r}; task {task.name} does not read it: {instead}"
+        )
+    if task.name == "texts" and values["train_on_all"] and values["folds"]:
+        raise InputError(f"config fields train_on_all=True and folds={values['folds']} exclude each other; set folds=0")
+
+
+# A study asks for the same files once a cell; nobody changes what was read.
+
+
+def _source(task: Task, spec: Spec) -> tuple[Any, ...]:
+    own = tuple(getattr(spec, name) for name in _OF_TEXTS)
+    return task, spec.data_dir, spec.train_examples, spec.folds, own
+
+
+@functools.lru_cache(maxsize=2)
+def _texts(task: Task, data_dir: str, train_examples: int, folds: int, own: tuple[Any, ...]) -> Texts:
+    if task.name == "texts":
+        read = texts.read_own(*own[:-1], train_examples=train_examples)
+        return Texts(read.task, read.parts, read.said, read.n_skipped, read.columns)
+    found = splits.load_splits(task, data_dir, train_examples=train_examples)
+    parts = {"train": found.train, "validation": found.validation, "test": found.test}
+    said: tuple[tuple[str, str], ...] = ()
+    if folds:
+        parts = {"train": found.train}
+        said = (("unread", "the examples for validation and test: folds are cut from the training examples"),)
+    return Texts(task, parts, (*said, *_beside(task, data_dir)), found.n_skipped, {})
+
+
+def _beside(task: Task, data_dir: str) -> tuple[tuple[str, str], ...]:
+    """Says of a test file that the paper's split has no use for."""
+    if task.columns is None:
+        return ()
+    file = tasks.task_folder(task, data_dir) / "test.tsv"
+    return (("unread", f"{file.name}: as in the paper, test is made of dev; task=texts reads it"),) * file.is_file()
+
+
+@functools.lru_cache(maxsize=2)
+def _encoded_texts(source: tuple[Any, ...], directory: Path, vocab_size: int, max_length: int) -> dict[str, Encoded]:
+    tokenizer = encoding.load_tokenizer(directory, vocab_size)
+    parts = _texts(*source).parts
+    return {name: encoding.encode(part, tokenizer, max_length) for name, part in parts.items()}
+
+
+def _sequences(found: Texts, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
+    task = found.task
+    source = _source(tasks.get_task(spec.task), spec)
+    encoded = _encoded_texts(source, directory, vocab_size, spec.max_length)
+    train, said = encoded["train"], list(found.said)
+    chosen: list[dict[str, np.ndarray]] = []
+    if spec.train_on_all:
+        seen = np.arange(min(_SEEN, len(train)))
+        chosen = [{"validation": seen} if "test" in encoded else {"validation": seen, "test": seen}]
+        said.append(("held out", "nothing: the scores of this run are of rows that it was trained on"))
+    elif spec.folds or "validation" not in encoded:
+        if not spec.folds and "test" not in encoded:
+            raise InputError(
+                f"{spec.data_file} has no rows to test on; set config field folds, such as folds=5, for "
+                "cross-validation, or give a folder with a test table"
+            )
+        groups = found.parts["train"].groups
+        chosen = cross_validation.choose(train.labels, task.kind, groups, spec.folds, "validation" in encoded)
+    if spec.folds:
+        said.append(("folds", f"{spec.folds}: seed s is tested on fold s mod {spec.folds}"))
+        unread = [name for name in encoded if name != "train"]
+        said += [("unread", f"the files of {' and '.join(unread)}")] if unread else []
+        encoded = {"train": train}
+    kind = {"classification": Classification, "regression": Regression, "multilabel": Multilabel}[task.kind]
+    further = {"standardised": True} if task.kind == "regression" and task.name == "texts" else {}
+    if spec.class_weights == "balanced" and task.kind != "classification":
+        raise InputError(f"config field class_weights is 'balanced'; {task.kind} has no classes: set it to none")
+    objective = kind(
+        task, encoded, tuple(chosen), spec.pooling, tuple(said), spec.class_weights == "balanced", **further
+    )
+    digest = digest_of(encoded if spec.folds or spec.train_on_all else objective.data(0), task.labels)
+    return Inputs(task, objective, digest, found.n_skipped, found.columns)
+
+
+@functools.lru_cache(maxsize=2)
+def _documents(task: Task, data_dir: str, folds: int, scheme: tagging.Scheme) -> dict[str, TaggedExamples]:
+    return tagging_splits.read_documents(task, data_dir, folds, scheme)
+
+
+@functools.lru_cache(maxsize=2)
+def _encoded_tags(
+    source: tuple[Task, str, int, tagging.Scheme],
+    directory: Path,
+    vocab_size: int,
+    max_length: int,
+    pieces: tagging_encoding.Pieces,
+) -> dict[str, EncodedTags]:
+    documents = _documents(*source)
+    tokenizer = encoding.load_tokenizer(directory, vocab_size)
+    tags = tagging.tag_names(label_set(documents["train"]), "iob2")
+    return {
+        name: tagging_encoding.encode_tags(part, tags, tokenizer, max_length, source[0].unit, pieces)
+        for name, part in documents.items()
+    }
+
+
+def _tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
+    source = (task, spec.data_dir, spec.folds, spec.tag_scheme)
+    encoded = _encoded_tags(source, directory, vocab_size, spec.max_length, spec.pieces)
+    types = label_set(encoded["train"].documents)
+    unread = tagging_splits.unread(task, spec.data_dir) if spec.folds else ()
+    objective = Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, spec.pieces == "text", unread)
+    digest = digest_of(encoded if spec.folds else objective.data(0), objective.labels)
+    return Inputs(task, objective, digest, 0, {})
+
+
+def forget() -> None:
+    """Drops what was read, for files that have changed since."""
+    for cached in (_texts, _encoded_texts, _documents, _encoded_tags):
+        cached.cache_clear()

@@ -1,0 +1,144 @@
+"""A head that starts as the best linear one on the frozen encoder (linear probing, then fine-tuning).
+
+With a random head the first steps move the encoder toward what a random head would have it be; a head that is right
+already moves it only as far as the labels ask. A. Kumar et al., "Fine-Tuning can Distort Pretrained Features and
+Underperform Out-of-Distribution", ICLR 2022.
+"""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from scipy import sparse
+
+from stablefit.data import cross_validation, packing
+from stablefit.data.encoding import Encoded
+from stablefit.data.tasks import Kind
+from stablefit.errors import InputError
+from stablefit.models import heads
+from stablefit.paths import Tree
+from stablefit.training import steps
+
+if TYPE_CHECKING:
+    from stablefit.training.job import Job
+
+STRENGTHS = (1.0, 10.0, 100.0)  # C of scikit-learn, on features whose mean squared length is 1
+_PARTS = 3  # of the training examples, each of which judges a strength once
+
+
+def fitted(job: "Job") -> Tree:
+    """{"head": ...}: fitted to the training examples of a job, in the unit of its loss.
+
+    Raises:
+        InputError: the head would read a pooler that starts anew.
+    """
+    root, train = job.root or job, job.data["train"]
+    if job.spec.pooling == "pooler" and "pooler" not in job.pretrained["encoder"]:
+        raise InputError(f"head_start='probe': {job.spec.model} has no pooler to be read; set pooling to mean or cls")
+    rows = np.arange(len(train)) if job.fold is None else job.objective.chosen[job.fold]["train"]
+    return {"head": linear_head(_features(root)[rows], job.objective.targets(train), job.task.kind, job.task.n_outputs)}
+
+
+def linear_head(features_NxD: Any, targets: np.ndarray, kind: Kind, n_outputs: int) -> dict[str, np.ndarray]:
+    """Kernel [D, n_outputs] and bias [n_outputs] of logistic regression with an L2 penalty, or of ridge regression.
+
+    The penalty's weight is 1 / C on features divided by the root of their mean squared length, so that C does not
+    depend on the encoder's scale; C is the one of `STRENGTHS` with the least loss in three-fold cross-validation within
+    these examples.
+
+    Args:
+        features_NxD: N vectors, as an array or a SciPy CSR matrix.
+        targets: class ids, numbers, or [N, n_outputs] zeros and ones.
+        kind: what they are.
+        n_outputs: a class that does not occur has a bias of minus ten.
+    """
+    x = features_NxD.astype(np.float64)
+    scale = float(np.sqrt((x.multiply(x) if sparse.issparse(x) else np.square(x)).sum() / x.shape[0])) or 1.0
+    x = x / scale
+    strength = STRENGTHS[0]
+    if x.shape[0] >= 2 * _PARTS:
+        part = cross_validation.fold_of(targets, kind, None, _PARTS, "probe")
+        losses = [
+            sum(
+                _loss(
+                    x[part == i],
+                    targets[part == i],
+                    kind,
+                    *_linear(x[part != i], targets[part != i], kind, n_outputs, c),
+                )
+                for i in range(_PARTS)
+            )
+            for c in STRENGTHS
+        ]
+        strength = STRENGTHS[int(np.argmin(losses))]
+    kernel, bias = _linear(x, targets, kind, n_outputs, strength)
+    return {"kernel": (kernel / scale).astype(np.float32), "bias": bias.astype(np.float32)}
+
+
+def _linear(x: Any, targets: np.ndarray, kind: Kind, n_outputs: int, strength: float):
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    kernel, bias = np.zeros((x.shape[1], n_outputs)), np.zeros(n_outputs)
+    if kind == "regression":
+        model = Ridge(alpha=1.0 / strength).fit(x, targets)
+        kernel[:, 0], bias[0] = model.coef_, model.intercept_
+    elif kind == "multilabel":
+        for i in range(n_outputs):
+            kernel[:, i], bias[i] = _binary(x, targets[:, i] > 0, strength)
+    else:
+        classes = np.unique(targets)
+        bias[:] = -10.0
+        bias[classes] = 0.0
+        if len(classes) == 2:
+            weights, offset = _binary(x, targets == classes[1], strength)
+            for c, sign in zip(classes, (-0.5, 0.5), strict=True):
+                kernel[:, c], bias[c] = sign * weights, sign * offset
+        elif len(classes) > 2:
+            model = LogisticRegression(C=strength, max_iter=1000).fit(x, targets)
+            kernel[:, classes], bias[classes] = model.coef_.T, model.intercept_
+    return kernel, bias
+
+
+def _binary(x: Any, marks: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    if marks.all() or not marks.any():
+        return np.zeros(x.shape[1]), 10.0 if marks.all() else -10.0
+    model = LogisticRegression(C=strength, max_iter=1000).fit(x, marks)
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def _loss(x: Any, targets: np.ndarray, kind: Kind, kernel: np.ndarray, bias: np.ndarray) -> float:
+    outputs = x @ kernel + bias
+    if kind == "regression":
+        return float(np.square(outputs[:, 0] - targets).sum())
+    if kind == "multilabel":
+        return float((np.logaddexp(0.0, outputs) - outputs * targets).sum())
+    return float((np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(targets)), targets]).sum())
+
+
+@functools.lru_cache(maxsize=2)
+def _features(root: "Job") -> np.ndarray:
+    params = root.objective.start(jax.random.key(0), root.encoder, root.pretrained)
+    return features(root.model, params, root.pool, root.spec.eval_batch_size)
+
+
+def features(model: heads.Head, params: Tree, data: Encoded, batch: int) -> np.ndarray:
+    """What the head reads of each example; float32 [N, D].
+
+    Args:
+        model: the network.
+        params: its parameters; the head's are not used.
+        data: the examples.
+        batch: so many at a time.
+    """
+    batches, order = packing.evaluation_layout(data.lengths, data.tokens.shape[1], batch, 1)
+    table = steps.Table(data.tokens, data.types, np.zeros(len(data), np.int32))
+    vectors = np.asarray(_run(model, params, table, batches))
+    return vectors.reshape(-1, vectors.shape[-1])[order]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run(model: heads.Head, params: Tree, table: steps.Table, batches: packing.Layout) -> jax.Array:
+    return jax.lax.map(lambda batch: steps.predict(params, table, batch, model, "pooled"), batches)
