@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # so that a type checker knows what __getattr__ brings
     from stablefit import methods as methods
+    from stablefit.estimators import Tagger as Tagger
+    from stablefit.estimators import TextClassifier as TextClassifier
+    from stablefit.estimators import TextRegressor as TextRegressor
     from stablefit.serve.model import load as load
 
 # What the package offers by name -> the module that holds it; a module itself has no name after the colon.

@@ -73,7 +73,8 @@ def _run(argv: Sequence[str]) -> int:
     if own.distributed and not processes.is_first():
         return 0
     rows = grid.read_rows(workdir, {cell.fingerprint: cell.seeds for cell in cells.values()})
-    print(grid.study_table({name: rows[cell.fingerprint] for name, cell in cells.items()}))
+    known = {one.task.name: one.task for one in jobs.values()}
+    print(grid.study_table({name: rows[cell.fingerprint] for name, cell in cells.items()}, known))
     print(f"\nresults in {workdir}")
     for line in lost:
         print(f"stablefit: {line}", file=sys.stderr)

@@ -22,6 +22,19 @@ class Arguments(argparse.ArgumentParser):
         raise InputError(f"{message}; --help lists the arguments")
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from `least` up."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise ValueError
+        return value
+
+    number.__name__ = f"whole number from {least} up"  # as argparse's message ends
+    return number
+
+
 def run(usage: str, body: Callable[[Sequence[str]], int], argv: Sequence[str] | None) -> int:
     """Calls `body` with the arguments, or prints the usage if there are none or they ask for it.
 

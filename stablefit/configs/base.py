@@ -18,11 +18,11 @@ def get_config(arg: str = "") -> ConfigDict:
 
     # What is trained, and on what.
     config.model = "bert-large-uncased"  # a directory, a hub id, or package:NAME of an installed package
-    config.task = "rte"  # a name of stablefit/data/tasks.py; reviews is embedded and needs no data_dir
+    config.task = "rte"  # a name of stablefit/data/tasks.py; reviews is embedded; texts reads your own data_file
     config.data_dir = ""  # the folder of the task's files, or one that holds it
     config.max_length = 128  # pieces; longer inputs are cut, shorter ones cost only what they need
-    # A subset of this size, class-balanced (the paper's 1k sets: 1000); of own texts every class in its share; of tagging
-    # any; 0: all.
+    # A subset of this size, class-balanced (the paper's 1k sets: 1000); of own texts with each class in its share; of
+    # tagging any; 0: all.
     config.train_examples = 0
     config.init_from = ""  # folder of a finished seed: its encoder is the start, and for the same labels its head
 
@@ -36,7 +36,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.label_kind = "auto"  # classification, regression or multilabel; auto: inferred from the labels, and said
     config.label_separator = ""  # what stands between several labels of a row, such as ";"; "": found
     config.skip_bad = False  # True: rows that cannot be used are left out and counted; False: they are refused
-    config.train_on_all = False  # True: train on every row, with nothing held out: for a model to keep
+    config.train_on_all = False  # True: no rows are set aside to choose the best step, the last counts; of tagging too
     config.class_weights = "none"  # balanced: an example's loss is weighted by N / (classes x examples of its class)
 
     # Own texts and tagging tasks.

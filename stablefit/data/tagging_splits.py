@@ -8,15 +8,19 @@ import numpy as np
 from stablefit.data.ner import TaggedExamples, check_labels, label_set, read_columns, read_spans
 from stablefit.data.splits import balanced_subset, k_fold
 from stablefit.data.tagging import Scheme
-from stablefit.data.tasks import Task, find_file, task_file
+from stablefit.data.tasks import Part, Task, find_file, task_file
 from stablefit.errors import InputError
 
 FOLDS_SEED = 0  # one cut for every run: seeds of runs must not change the data
 VALIDATION_SHARE = 10  # one document in so many of those that are not held out chooses the best step
 
 
-def read_documents(task: Task, data_dir: str, folds: int, scheme: Scheme) -> dict[str, TaggedExamples]:
+def read_documents(
+    task: Task, data_dir: str, folds: int, scheme: Scheme, train_on_all: bool = False
+) -> dict[str, TaggedExamples]:
     """The documents of each file that a run needs: 'train', and without folds 'test', and 'dev' if it is there.
+
+    With `train_on_all` there need be no 'test', and 'dev' is not read: nothing is chosen by it.
 
     Raises:
         InputError: a file is missing or cannot be read, or has a type of entity that the training file does not have.
@@ -27,13 +31,14 @@ def read_documents(task: Task, data_dir: str, folds: int, scheme: Scheme) -> dic
     files = {"train": task_file(task, data_dir, "train")}
     if not folds:
         test, dev = (find_file(task, data_dir, part) for part in ("test", "dev"))
-        if test is None:
+        if test is None and not train_on_all:
             looked = f"looked for {', '.join(task.files.test)}; " if task.files.test else ""
             raise InputError(
                 f"task {task.name} has no test file in {files['train'].parent}; {looked}set config field folds, such "
                 "as folds=5, for cross-validation"
             )
-        files |= {"test": test} | ({"dev": dev} if dev else {})
+        files |= {"test": test} if test else {}
+        files |= {"dev": dev} if dev and not train_on_all else {}
     documents = {part: _read(task, file, scheme) for part, file in files.items()}
     types = label_set(documents["train"])
     if not types:
@@ -43,9 +48,9 @@ def read_documents(task: Task, data_dir: str, folds: int, scheme: Scheme) -> dic
     return documents
 
 
-def unread(task: Task, data_dir: str) -> tuple[str, ...]:
-    """The names of the files beside the training file, which cross-validation has no use for."""
-    files = (find_file(task, data_dir, part) for part in ("dev", "test"))
+def unread(task: Task, data_dir: str, parts: Sequence[Part] = ("dev", "test")) -> tuple[str, ...]:
+    """The names of the files of these parts that there are, which cross-validation has no use for."""
+    files = (find_file(task, data_dir, part) for part in parts)
     return tuple(file.name for file in files if file is not None)
 
 
@@ -108,6 +113,23 @@ def choose(
     if train_examples:
         train = train[balanced_subset(np.zeros(len(train)), train_examples, 0)]
     return {**chosen, "train": train}
+
+
+def everything(n: int, train_examples: int, seen: int, has_test: bool) -> dict[str, np.ndarray]:
+    """Indices for a model to keep: all n examples train it, and the first of these stand in for what is held out.
+
+    Args:
+        n: examples of the training file.
+        train_examples: how many of them are taken; 0 for all.
+        seen: how many are scored in place of validation, and of test where there is no file of it.
+        has_test: whether there is one.
+
+    >>> {part: indices.tolist() for part, indices in everything(3, 0, seen=2, has_test=False).items()}
+    {'train': [0, 1, 2], 'validation': [0, 1], 'test': [0, 1]}
+    """
+    train = balanced_subset(np.zeros(n), train_examples, 0) if train_examples else np.arange(n)
+    held = {"validation": train[:seen]} if has_test else {"validation": train[:seen], "test": train[:seen]}
+    return {"train": train, **held}
 
 
 def _parts(unit: np.ndarray, k: int) -> list[tuple[np.ndarray, np.ndarray]]:

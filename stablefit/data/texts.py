@@ -1,5 +1,6 @@
 """A person's own labelled texts: a table, or a folder of tables for training, validation and test."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,7 @@ def read_own(
     if train_examples:
         rows = cross_validation.subset(parts["train"].labels, first.task.kind, train_examples)
         parts["train"] = parts["train"].subset(rows)
+    task = dataclasses.replace(first.task, name=Path(data_file).name)  # results of two files are of two tasks
     columns = {
         "text_columns": list(first.choice.text),
         "label_columns": list(first.choice.label),
@@ -76,7 +78,7 @@ def read_own(
         "join_texts": first.choice.join,
         "pair": first.examples.texts_b is not None,
     }
-    return OwnSplits(first.task, parts, tuple(said), n_skipped, columns)
+    return OwnSplits(task, parts, tuple(said), n_skipped, columns)
 
 
 def files(data_file: str) -> dict[str, str]:

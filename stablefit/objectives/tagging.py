@@ -30,6 +30,7 @@ class Tagging:
     crf: bool
     shared: bool  # several words may be read at one piece
     unread: tuple[str, ...]  # files of the folder that cross-validation leaves aside
+    seen: int = 0  # with nothing held out, so many training documents are scored in its place; 0: a part is held out
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -42,6 +43,9 @@ class Tagging:
     @property
     def chosen(self) -> list[dict[str, np.ndarray]]:
         """Which documents of `encoded['train']` are in which split, for each fold."""
+        if self.seen:
+            n = len(self.encoded["train"])
+            return [tagging_splits.everything(n, self.train_examples, self.seen, "test" in self.encoded)]
         unit = tagging_splits.units(self.encoded["train"].documents.groups, self.folds)
         more = self.task.validation_tail, "dev" in self.encoded
         return [
@@ -64,10 +68,12 @@ class Tagging:
         said = [("types", ", ".join(self.types)), ("entities", entity_notes.counted(tagged))]
         if missed := entity_notes.missed(tagged):
             said.append(("missed", missed))
+        unread = f"; {' and '.join(self.unread)} not read" if self.unread else ""
+        if self.seen:
+            said.append(("held out", f"nothing: the scores are of documents that this run was trained on{unread}"))
         if self.folds:
-            unread = f"; {' and '.join(self.unread)} not read" if self.unread else ""
             said.append(("folds", f"{self.folds}: seed s is tested on fold s mod {self.folds}{unread}"))
-        cuts_train = self.folds or not ("dev" in self.encoded or self.task.validation_tail)
+        cuts_train = self.folds or not (self.seen or "dev" in self.encoded or self.task.validation_tail)
         if cuts_train and (whole := entity_notes.whole_documents(self.encoded["train"].documents, self.folds)):
             said.append(("whole", whole))
         if missing := entity_notes.missing([self.data(fold) for fold in range(self.folds or 1)]):

@@ -160,6 +160,8 @@ def _check(whole: Model, index: int, folder: Path) -> None:
         answers = [list(one.predict(texts, second)) for one in (again, alone)]
         same = whole.bundle.kind == "regression" or answers[0] == answers[1]
         difference, most = _furthest(found, expected)
+    if not np.isfinite(most):
+        raise InputError(f"member {index} gives no numbers: its run has diverged, and there is nothing to export")
     if not same or not difference <= _CLOSE * max(1.0, most):
         raise InputError(
             f"what was written does not give the model's answers (outputs differ by {difference:.1e}), so it was "
@@ -172,9 +174,8 @@ def _check(whole: Model, index: int, folder: Path) -> None:
 
 def _furthest(found: Sequence[np.ndarray] | np.ndarray, expected: Sequence[np.ndarray] | np.ndarray):
     """The largest difference, and the largest value; infinite where one is no number."""
-    differences = [float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True)]
-    values = [float(np.abs(b).max()) for b in expected]
-    return float(np.nan_to_num(max(differences), nan=np.inf)), max(values)
+    differences = [np.abs(a - b).max() for a, b in zip(found, expected, strict=True)]
+    return float(np.nan_to_num(np.max(differences), nan=np.inf)), float(np.max([np.abs(b).max() for b in expected]))
 
 
 def samples(of: Model) -> list[str]:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from stablefit.errors import InputError
 from stablefit.training.bundle import Bundle
@@ -19,7 +21,7 @@ class Place:
         path: what was asked for.
         bundle: what the model is; its folder holds config.json and the tokenizer.
         members: folders of parameters, of orbax, or one that is a Hugging Face directory.
-        said: what was left aside, in words.
+        said: what was left aside or is doubtful, in words.
     """
 
     path: Path
@@ -53,7 +55,8 @@ def locate(path: str | Path) -> Place:
         members, said = _seeds(path)
         return Place(path, Bundle.read(path / "bundle"), members, said=said)
     if (path.parent / "bundle").is_dir() and path.name.startswith("seed_"):
-        return Place(path, Bundle.read(path.parent / "bundle"), (_best(path),))
+        said = _check_seed(path)
+        return Place(path, Bundle.read(path.parent / "bundle"), (path / "best",), said=said)
     raise InputError(f"{path} holds no model; give a fit's folder, a run's, one of its seeds, or an exported directory")
 
 
@@ -65,16 +68,21 @@ def _kept(folder: Path) -> tuple[Path, ...]:
 
 
 def _seeds(run: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """The finished seeds of a run that kept parameters; those that diverged, or did not finish, are left aside."""
+    """The finished seeds of a run that kept parameters, and what is said of some.
+
+    Those that diverged, or did not finish, are left aside; those that failed are not.
+    """
     rows = _rows(run / "results.jsonl")
     folders = _numbered(run, "seed_*", "best")
-    kept, aside = [], []
+    kept: list[Path] = []
+    aside: list[str] = []
     for folder in folders:
         row = rows.get(folder.name)
         if row is None or row.get("diverged"):
             aside.append(f"{folder.name} {'did not finish' if row is None else 'diverged'}: left aside")
         else:
             kept.append(folder / "best")
+            aside += _failed(folder.name, row)
     if not kept:
         why = f" ({'; '.join(aside)})" if aside else ""
         raise InputError(
@@ -83,7 +91,7 @@ def _seeds(run: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     return tuple(kept), tuple(aside)
 
 
-def _rows(file: Path) -> dict[str, dict]:
+def _rows(file: Path) -> dict[str, dict[str, Any]]:
     try:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         return {f"seed_{row['seed']}": row for row in rows}
@@ -91,10 +99,18 @@ def _rows(file: Path) -> dict[str, dict]:
         return {}
 
 
-def _best(seed: Path) -> Path:
+def _check_seed(seed: Path) -> tuple[str, ...]:
+    """What is to be said of the one seed that was asked for."""
     if not (seed / "best").is_dir():
         raise InputError(f"{seed} kept no parameters; run it with config field keep=best")
-    return seed / "best"
+    row = _rows(seed.parent / "results.jsonl").get(seed.name, {})
+    if row.get("diverged"):
+        raise InputError(f"{seed} diverged: its answers mean nothing; give another seed")
+    return _failed(seed.name, row)
+
+
+def _failed(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (f"{name} failed: it was not above what the majority alone gives",) if row.get("failed") else ()
 
 
 def _numbered(folder: Path, pattern: str, inside: str) -> list[Path]:

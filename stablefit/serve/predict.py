@@ -1,4 +1,4 @@
-"""A table in, the same table with answers out, a few thousand rows at a time."""
+"""A table in, the same table with answers out, a thousand rows at a time."""
 
 import itertools
 import sys
@@ -12,7 +12,7 @@ from stablefit.errors import InputError
 from stablefit.serve.model import Model
 from stablefit.serve.stream import Row, Sink, Source, open_table
 
-CHUNK = 2048  # rows at a time
+CHUNK = 1024  # rows at a time
 _SUFFIX = "_predicted"  # of an added column whose name the table has already
 _FORMS = {"csv": (".csv", ".tsv", ".txt", ".tab"), "json": (".jsonl", ".json", ".ndjson")}
 

@@ -14,12 +14,8 @@ from stablefit.data.tasks import Task
 from stablefit.objectives import classification, multilabel
 from stablefit.training import probe
 
-MAJORITY = {
-    "classification": "the majority class",
-    "regression": "the mean",
-    "multilabel": "how frequent each label is",
-}
-BAG_OF_WORDS, FROZEN = "a bag of words", "the frozen encoder"
+MAJORITY = {"classification": "majority", "regression": "mean", "multilabel": "majority"}
+BAG_OF_WORDS, FROZEN = "tfidf", "frozen"
 
 
 def predictions(

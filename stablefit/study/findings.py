@@ -96,8 +96,8 @@ class Group:
 
 def analyse(study: Study) -> list[Group]:
     """One group a task, in the order of the sweep: scores of different tasks are not compared."""
-    names = dict.fromkeys(cell.config["task"] for cell in study.cells)
-    return [_group([cell for cell in study.cells if cell.config["task"] == name]) for name in names]
+    names = dict.fromkeys(cell.task.name for cell in study.cells)
+    return [_group([cell for cell in study.cells if cell.task.name == name]) for name in names]
 
 
 def _group(cells: list[Cell]) -> Group:

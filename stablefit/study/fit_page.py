@@ -254,7 +254,10 @@ def _row_words(e: Evidence) -> dict[str, str]:
         else "Models that never saw the row are surer of another class than they usually are of that class's own rows "
         "(confident learning, Northcutt et al. 2021)."
     )
-    found = f"{len(e.suspects)} of {e.n} rows. {why} Some are right and only hard; look at them first, for a wrong label costs twice, in training and here."
+    found = (
+        f"{len(e.suspects)} of {e.n} rows. {why} Some are right and only hard; look at them first, for a wrong label "
+        "costs twice, in training and here."
+    )
     if not e.suspects:
         found = "None stands out."
     first = f" The first {MOST_ROWS} are shown." if len(e.suspects) > MOST_ROWS else ""

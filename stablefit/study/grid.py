@@ -182,17 +182,18 @@ def read_rows(workdir: Path, seeds: Mapping[str, Sequence[int]]) -> dict[str, li
     return table
 
 
-def study_table(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def study_table(rows: Mapping[str, Sequence[Mapping[str, Any]]], known: Mapping[str, tasks.Task] = tasks.TASKS) -> str:
     """One line a cell: its test scores over the seeds, and what they say against the first cell of the same task.
 
     Args:
         rows: name of each cell -> its rows; the score reported is the task's own, of the best step on validation.
+        known: name of each task -> it; own files are tasks of their own.
     """
     groups: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
     for name, cell in rows.items():
         if cell:
             groups.setdefault(cell[0]["task"], {})[name] = cell
-    return "\n\n".join(_task_table(tasks.get_task(task), cells) for task, cells in groups.items())
+    return "\n\n".join(_task_table(known[task], cells) for task, cells in groups.items())
 
 
 def _task_table(task: tasks.Task, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -4,6 +4,7 @@ A study is WORKDIR/cells.txt and WORKDIR/cells/FINGERPRINT; the directory of a s
 """
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -17,6 +18,7 @@ import numpy as np
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.study.statistics import Runs
+from stablefit.training import bundle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +30,12 @@ class Cell:
     config: dict[str, Any]
     rows: Sequence[Mapping[str, Any]]
 
-    @property
+    @functools.cached_property
     def task(self) -> tasks.Task:
+        """What its folder says; of a folder of before there were bundles what its config says."""
+        folder = self.folder / bundle.FOLDER
+        if (folder / bundle.FILE).is_file():
+            return bundle.Bundle.read(folder).as_task()
         return tasks.get_task(self.config["task"])
 
     @property

@@ -102,8 +102,8 @@ class Bundle:
 
     def as_task(self) -> Task:
         """The task, as the table of tasks would have it."""
-        if self.task in TASKS and self.task != "texts":
-            return TASKS[self.task]
+        if self.settings["task"] != "texts":
+            return TASKS[self.settings["task"]]
         return Task(self.task, self.kind, self.labels, None, "", self.selection_metric, self.report_metric)
 
 

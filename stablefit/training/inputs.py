@@ -34,7 +34,7 @@ from stablefit.training.settings import FIELDS, Settings, Spec
 _OF_TAGGING = {"tag_scheme": "iob2", "pieces": "word", "crf": True}
 _OF_TEXTS = (
     "data_file", "text_columns", "join_texts", "label_column", "group_column", "id_column", "label_kind",
-    "label_separator", "skip_bad", "train_on_all",
+    "label_separator", "skip_bad",
 )  # fmt: skip
 _OF_SEQUENCES = {"pooling": "pooler", "head_start": "normal", "class_weights": "none"}
 _SEEN = 64  # with nothing held out, so many training rows are scored in its place
@@ -70,7 +70,7 @@ def read(settings: Settings) -> Callable[[Path, int], Inputs]:
     task = tasks.get_task(spec.task)
     _check_fields(task, settings.values)
     if task.kind == "tagging":
-        _documents(task, spec.data_dir, spec.folds, spec.tag_scheme)
+        _documents(task, spec.data_dir, spec.folds, spec.tag_scheme, spec.train_on_all)
         return functools.partial(_tags, task, spec)
     found = _texts(*_source(task, spec))
     return functools.partial(_sequences, found, spec)
@@ -84,15 +84,13 @@ def _check_fields(task: Task, values: Mapping[str, Any]) -> None:
     other |= _OF_SEQUENCES if task.kind == "tagging" else _OF_TAGGING
     for name, default in other.items():
         if values[name] != default:
-            raise InputError(
-                f"config field {name} is {values[name]!r}; task {task.name} has no use for it: leave it"
-            )
+            raise InputError(f"config field {name} is {values[name]!r}; task {task.name} has no use for it: leave it")
     if values["data_dir"] and (task.name == "texts" or task.name == "reviews"):
         instead = "set data_file" if task.name == "texts" else "it is embedded; for your own file set task=texts"
         raise InputError(
             f"config field data_dir is {values['data_dir']!r}; task {task.name} does not read it: {instead}"
         )
-    if task.name == "texts" and values["train_on_all"] and values["folds"]:
+    if task.kind == "tagging" and values["train_on_all"] and values["folds"]:
         raise InputError(f"config fields train_on_all=True and folds={values['folds']} exclude each other; set folds=0")
 
 
@@ -107,7 +105,7 @@ def _source(task: Task, spec: Spec) -> tuple[Any, ...]:
 @functools.lru_cache(maxsize=2)
 def _texts(task: Task, data_dir: str, train_examples: int, folds: int, own: tuple[Any, ...]) -> Texts:
     if task.name == "texts":
-        read = texts.read_own(*own[:-1], train_examples=train_examples)
+        read = texts.read_own(*own, train_examples=train_examples)
         return Texts(read.task, read.parts, read.said, read.n_skipped, read.columns)
     found = splits.load_splits(task, data_dir, train_examples=train_examples)
     parts = {"train": found.train, "validation": found.validation, "test": found.test}
@@ -133,31 +131,40 @@ def _encoded_texts(source: tuple[Any, ...], directory: Path, vocab_size: int, ma
     return {name: encoding.encode(part, tokenizer, max_length) for name, part in parts.items()}
 
 
+def _chosen(found: Texts, spec: Spec, encoded: Mapping[str, Encoded]) -> list[dict[str, np.ndarray]]:
+    """Which of the training table's rows are for what; empty where the tables are the splits."""
+    has_validation = spec.train_on_all or ("validation" in encoded and not spec.folds)
+    if has_validation and not spec.folds and not spec.train_on_all:
+        return []
+    if not (spec.folds or spec.train_on_all or "test" in encoded):
+        raise InputError(
+            f"{spec.data_file} has no rows to test on; set config field folds, such as folds=5, for "
+            "cross-validation, or give a folder with a test table"
+        )
+    labels, groups = encoded["train"].labels, found.parts["train"].groups
+    chosen = cross_validation.choose(labels, found.task.kind, groups, spec.folds, has_validation)
+    for part in chosen if spec.train_on_all else ():
+        part["validation"] = part["train"][:_SEEN]
+        if not spec.folds and "test" not in encoded:
+            part["test"] = part["validation"]
+    return chosen
+
+
 def _sequences(found: Texts, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
     task = found.task
     source = _source(tasks.get_task(spec.task), spec)
     encoded = _encoded_texts(source, directory, vocab_size, spec.max_length)
     train, said = encoded["train"], list(found.said)
-    chosen: list[dict[str, np.ndarray]] = []
+    chosen = _chosen(found, spec, encoded)
     if spec.train_on_all:
-        seen = np.arange(min(_SEEN, len(train)))
-        chosen = [{"validation": seen} if "test" in encoded else {"validation": seen, "test": seen}]
-        said.append(("held out", "nothing: the scores of this run are of rows that it was trained on"))
-    elif spec.folds or "validation" not in encoded:
-        if not spec.folds and "test" not in encoded:
-            raise InputError(
-                f"{spec.data_file} has no rows to test on; set config field folds, such as folds=5, for "
-                "cross-validation, or give a folder with a test table"
-            )
-        groups = found.parts["train"].groups
-        chosen = cross_validation.choose(train.labels, task.kind, groups, spec.folds, "validation" in encoded)
+        said.append(("steps", "none is chosen: validation is of rows that are trained on, and the last step counts"))
+    unread = [name for name in encoded if name != "train" and (spec.folds or (spec.train_on_all and name != "test"))]
+    said += [("unread", f"the table for {' and for '.join(unread)}")] if unread else []
     if spec.folds:
         said.append(("folds", f"{spec.folds}: seed s is tested on fold s mod {spec.folds}"))
-        unread = [name for name in encoded if name != "train"]
-        said += [("unread", f"the files of {' and '.join(unread)}")] if unread else []
         encoded = {"train": train}
     kind = {"classification": Classification, "regression": Regression, "multilabel": Multilabel}[task.kind]
-    further = {"standardised": True} if task.kind == "regression" and task.name == "texts" else {}
+    further = {"standardised": True} if task.kind == "regression" and spec.task == "texts" else {}
     if spec.class_weights == "balanced" and task.kind != "classification":
         raise InputError(f"config field class_weights is 'balanced'; {task.kind} has no classes: set it to none")
     objective = kind(
@@ -168,13 +175,15 @@ def _sequences(found: Texts, spec: Spec, directory: Path, vocab_size: int) -> In
 
 
 @functools.lru_cache(maxsize=2)
-def _documents(task: Task, data_dir: str, folds: int, scheme: tagging.Scheme) -> dict[str, TaggedExamples]:
-    return tagging_splits.read_documents(task, data_dir, folds, scheme)
+def _documents(
+    task: Task, data_dir: str, folds: int, scheme: tagging.Scheme, train_on_all: bool
+) -> dict[str, TaggedExamples]:
+    return tagging_splits.read_documents(task, data_dir, folds, scheme, train_on_all)
 
 
 @functools.lru_cache(maxsize=2)
 def _encoded_tags(
-    source: tuple[Task, str, int, tagging.Scheme],
+    source: tuple[Task, str, int, tagging.Scheme, bool],
     directory: Path,
     vocab_size: int,
     max_length: int,
@@ -190,12 +199,16 @@ def _encoded_tags(
 
 
 def _tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
-    source = (task, spec.data_dir, spec.folds, spec.tag_scheme)
+    source = (task, spec.data_dir, spec.folds, spec.tag_scheme, spec.train_on_all)
     encoded = _encoded_tags(source, directory, vocab_size, spec.max_length, spec.pieces)
     types = label_set(encoded["train"].documents)
-    unread = tagging_splits.unread(task, spec.data_dir) if spec.folds else ()
-    objective = Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, spec.pieces == "text", unread)
-    digest = digest_of(encoded if spec.folds else objective.data(0), objective.labels)
+    unread: tuple[str, ...] = ()
+    if spec.folds or spec.train_on_all:
+        unread = tagging_splits.unread(task, spec.data_dir, ("dev", "test") if spec.folds else ("dev",))
+    seen = _SEEN if spec.train_on_all else 0
+    shared = spec.pieces == "text"
+    objective = Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, shared, unread, seen)
+    digest = digest_of(encoded if spec.folds or spec.train_on_all else objective.data(0), objective.labels)
     return Inputs(task, objective, digest, 0, {})
 
 

@@ -118,6 +118,11 @@ def _loss(x: Any, targets: np.ndarray, kind: Kind, kernel: np.ndarray, bias: np.
     return float((np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(targets)), targets]).sum())
 
 
+def frozen_features(job: "Job") -> np.ndarray:
+    """What the head reads of each example that a job trains on, of all its folds, before any training; [N, D]."""
+    return _features(job.root or job)
+
+
 @functools.lru_cache(maxsize=2)
 def _features(root: "Job") -> np.ndarray:
     params = root.objective.start(jax.random.key(0), root.encoder, root.pretrained)

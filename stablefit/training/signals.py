@@ -1,6 +1,7 @@
 """How a person, or a machine, asks a run to stop: SIGINT and SIGTERM."""
 
 import signal
+import threading
 from typing import Any
 
 
@@ -12,14 +13,18 @@ class Interrupted(Exception):
 
 
 class Signals:
-    """Notes SIGINT and SIGTERM for the loop to act on; a second one acts at once, as if it were not noted."""
+    """Notes SIGINT and SIGTERM for the loop to act on; a second one acts at once, as if it were not noted.
+
+    Python gives signals to the main thread alone, so a run in another thread notes none.
+    """
 
     def __init__(self):
         self.received: int | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        main = threading.current_thread() is threading.main_thread()
+        for signum in (signal.SIGINT, signal.SIGTERM) if main else ():
             self._before[signum] = signal.signal(signum, self._note)
         return self
 

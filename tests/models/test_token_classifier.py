@@ -57,7 +57,9 @@ def batch(lengths, packed=True):
 @pytest.fixture(scope="module")
 def losses(model):
     def fn(params, table, one):
-        return heads.tag_losses(params, steps.predict(params, table, one, model), jnp.asarray(table.labels)[one.examples])
+        return heads.tag_losses(
+            params, steps.predict(params, table, one, model), jnp.asarray(table.labels)[one.examples]
+        )
 
     return jax.jit(fn)
 

@@ -109,11 +109,15 @@ def test_long_documents_and_empty_ones(tmp_path, tiny_root):
 
 def test_folders(tmp_path, tiny_root):
     of = making.bundle(tiny_root / "model")
-    rows = [{"seed": 0, "diverged": False}, {"seed": 2, "diverged": True}]
+    rows = [{"seed": 0, "diverged": False, "failed": True}, {"seed": 2, "diverged": True, "failed": True}]
     run = making.write_run(tmp_path / "run", of, rows)
     found = model.load(run)
     assert len(found.members) == 1
-    assert found.said == ("seed_1 did not finish: left aside", "seed_2 diverged: left aside")
+    failed = "seed_0 failed: it was not above what the majority alone gives"
+    assert found.said == (failed, "seed_1 did not finish: left aside", "seed_2 diverged: left aside")
+    assert model.load(run / "seed_0").said == (failed,)
+    with pytest.raises(InputError, match="diverged: its answers mean nothing"):
+        model.load(run / "seed_2")
     np.testing.assert_array_equal(found.outputs(["w1"]), model.load(run / "seed_0").outputs(["w1"]))
     fit = making.write_fit(tmp_path / "fit", of, members=2)
     np.testing.assert_array_equal(model.load(fit).outputs(["w1"]), model.load(fit / "model").outputs(["w1"]))

