@@ -171,11 +171,10 @@ def test_numbers_are_in_the_unit_they_were_given_in(make, tmp_path):
 
 
 def test_cross_validation(make):
-    scores = cross_val_score(make(), TEXTS, LABELS, cv=StratifiedKFold(2))
+    piped = Pipeline([("nothing", "passthrough"), ("model", make())])
+    scores = cross_val_score(piped, TEXTS, LABELS, cv=StratifiedKFold(2), error_score="raise")
     assert scores.shape == (2,)
-    assert np.isfinite(scores).all()
-    piped = Pipeline([("nothing", "passthrough"), ("model", make(TextRegressor, max_steps=2))])
-    assert cross_val_score(piped, TEXTS, FIRST, cv=KFold(2), error_score="raise").shape == (2,)
+    assert ((scores >= 0) & (scores <= 1)).all()
 
 
 DOCUMENTS = [f"w{i} w{12 + i}  w20 w{(i + 3) % 6} w30" for i in range(6)] * 3

@@ -44,7 +44,7 @@ trains the model to keep on all rows. Interrupted, the same command goes on.
   --class-weights=balanced  rare classes count as much as frequent ones
   --steps=N             of each training run
   --folds=N             of the cross-validation (default 5)
-  --repeats=N           seeds that predict each row (default 5)
+  --repeats=N           seeds that predict each row (default 3)
   --keep=WHAT           ensemble of models of all seeds, average of their
                         weights, or single (default %KEEP%)
   --curve               train on a third and two thirds too: would more labels
@@ -94,7 +94,7 @@ def _parse(argv: Sequence[str]) -> Any:
     parser.add_argument("--class-weights", default="none", choices=["none", "balanced"])
     parser.add_argument("--keep", default=KEEP, choices=["ensemble", "average", "single"])
     parser.add_argument("--launcher", default="here", choices=["here", "ray"])
-    for name, default, least in (("steps", 0, 0), ("max-length", 0, 0), ("folds", 5, 2), ("repeats", 5, 1)):
+    for name, default, least in (("steps", 0, 0), ("max-length", 0, 0), ("folds", 5, 2), ("repeats", 3, 1)):
         parser.add_argument(f"--{name}", type=program.at_least(least), default=default)
     for name in ("join", "skip-bad", "curve", "quiet"):
         parser.add_argument(f"--{name}", action="store_true")

@@ -3,7 +3,8 @@
     stablefit run --config=own --config.data_file=tickets.csv
 
 The file is a table (CSV, TSV, JSON lines, Parquet, Excel) or a folder of train, dev and test tables. Columns and the
-kind of labels are found and said; text_columns, label_column and label_kind set them.
+kind of labels are found and said; text_columns, label_column and label_kind set them. `stablefit fit` starts from these
+values, which experiments/recipe.py compares with others: experiments/results/README.md.
 """
 
 from stablefit.configs import base
@@ -18,6 +19,7 @@ def get_config(arg: str = ""):
     config.max_length = 128
     config.pooling = "mean"
     config.head_start = "probe"
-    config.max_steps = 200
+    config.batch_size = 16
+    config.max_steps = 100
     config.learning_rate = 1e-4
     return base.with_argument(config, arg)

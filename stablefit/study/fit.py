@@ -52,8 +52,8 @@ class Wishes:
     out: Path
     fields: Mapping[str, Any]
     folds: int = 5
-    repeats: int = 5
-    members: int = 5
+    repeats: int = 3
+    members: int = 3
     keep: str = "ensemble"
     curve: bool = False
 

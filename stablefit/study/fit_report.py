@@ -9,6 +9,7 @@ from stablefit.data.own import OwnTexts
 from stablefit.study import evidence as weighing
 from stablefit.study import fit as fitting
 from stablefit.study import fit_page, fit_summary, kept
+from stablefit.study.baselines import MAJORITY
 from stablefit.study.fit import KEPT, VALIDATED, Fit, Wishes
 from stablefit.study.fit_page import About, Block
 from stablefit.training.job import Job
@@ -96,7 +97,10 @@ def facts(done: Fit, own: OwnTexts) -> dict[str, Any]:
         labels = own.examples.labels
         marks = labels if e.kind == "multilabel" else labels[:, None] == range(len(e.labels))
         counts = {name: int(n) for name, n in zip(e.labels, marks.sum(0), strict=True)}
+    least = next((one.scores[metric].value for one in e.baselines if one.name in MAJORITY.values()), 0.0)
+    seeds = [{"seed": r, "score": score, "failed": not score > least} for r, score in enumerate(single.values)]
     found: dict[str, Any] = {
+        "seeds": seeds + [{"seed": r, "score": 0.0, "failed": True, "diverged": True} for r in e.diverged],
         "examples": {"all": e.n},
         "per_label": counts,
         "metric": metric,

@@ -76,6 +76,15 @@ def read(settings: Settings) -> Callable[[Path, int], Inputs]:
     return functools.partial(_sequences, found, spec)
 
 
+def examples(settings: Settings) -> Mapping[str, Examples]:
+    """The texts and labels of each part, as they were read; of tasks of one answer a text.
+
+    In cross-validation 'train' is what all folds are cut from.
+    """
+    spec = settings.spec
+    return _texts(*_source(tasks.get_task(spec.task), spec)).parts
+
+
 def _check_fields(task: Task, values: Mapping[str, Any]) -> None:
     """Refuses fields that would be ignored."""
     other: dict[str, Any] = {}

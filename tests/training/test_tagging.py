@@ -12,7 +12,7 @@ from stablefit.data import tagging
 from stablefit.errors import InputError
 from stablefit.objectives import entity_metrics
 from stablefit.study import grid, reading, report
-from stablefit.training import job, loop, plan, progress, rundir, settings
+from stablefit.training import inputs, job, loop, plan, progress, rundir, settings
 from stablefit.training.optimizer import make_optimizer
 from tests import tiny
 
@@ -155,6 +155,26 @@ def test_the_digest_is_of_all_folds(prepare, place, tmp_path):
     other = {"LOC": "PER", "PER": "LOC"}[end[:3]]
     (tmp_path / "train.bio").write_text(before + last + end.replace(end[:3], other))
     assert prepare(folds=3, data_dir=str(tmp_path)).digest.digest != one.digest.digest
+
+
+def test_a_model_to_keep_is_trained_on_all_documents(prepare, place, tmp_path):
+    whole = prepare(train_on_all=True)
+    assert [whole.n(name) for name in ("train", "validation", "test")] == [24, 24, 8]
+    assert "held out nothing" in " ".join(plan.announcement(whole).split())
+    (tmp_path / "train.bio").write_text((place / "own" / "train.bio").read_text())
+    alone = prepare(train_on_all=True, data_dir=str(tmp_path), epochs=1.0)
+    assert alone.data["test"].ids == alone.data["train"].ids
+    (tmp_path / "dev.bio").write_text((place / "own" / "test.bio").read_text())
+    inputs.forget()
+    beside = prepare(train_on_all=True, data_dir=str(tmp_path), epochs=1.0)
+    assert beside.digest == alone.digest
+    assert "dev.bio not read" in plan.announcement(beside)
+    [row] = run(beside, tmp_path / "run")
+    assert np.isfinite(row["test_best"][F1])
+    with pytest.raises(InputError, match="train_on_all=True and folds=2 exclude each other"):
+        prepare(train_on_all=True, folds=2)
+    with pytest.raises(InputError, match="config field data_file is 'a'; task tagging has no use for it"):
+        prepare(train_on_all=True, data_file="a")
 
 
 def test_an_interrupted_fold_goes_on(prepare, tmp_path):
