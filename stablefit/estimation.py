@@ -149,8 +149,7 @@ class Estimator(BaseEstimator):
             facts: for the model card.
             **described: of the bundle.
         """
-        if not jax.config.jax_compilation_cache_dir:  # else the caller has said where programs are kept
-            host.prepare()
+        host.prepare_unless_set()
         if self.keep not in ("ensemble", "average"):
             raise InputError(f"keep={self.keep!r} is not known; give 'ensemble' or 'average'")
         with tempfile.TemporaryDirectory(prefix="stablefit_") as place:

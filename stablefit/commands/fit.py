@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stablefit.study.fit import Wishes
 
 USAGE = """\
-usage: stablefit fit FILE --out=DIR [--text=COLUMN] [--label=COLUMN] [OPTION ...]
+usage: stablefit fit FILE --out=DIR [--text=COLUMN] [--label=COLUMN] [OPTION]
 
 Checks a file of labelled texts, estimates by cross-validation over seeds how
 right a model fine-tuned on it would be, compares with what costs nothing, and

@@ -67,7 +67,7 @@ class Encoded:
         """The examples at these positions, in arrays of the same width."""
         arrays = ("tokens", "types", "segments", "labels", "lengths", "truncated")
         parts = {name: getattr(self, name)[indices] for name in arrays}
-        ids = [self.ids[i] for i in indices.tolist()]
+        ids = [str(self.ids[i]) for i in indices.tolist()]
         return Encoded(**parts, n_truncated=int(parts["truncated"].sum()), ids=ids)
 
     @functools.cached_property

@@ -1,6 +1,7 @@
 """One number."""
 
 import dataclasses
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ class Regression(Sequences):
     def __str__(self) -> str:
         return "regression" + (f" of (number - {self.centre:.4g}) / {self.scale:.4g}" if self.standardised else "")
 
-    def fitted(self, train: Encoded) -> "Regression":
+    def fitted(self, train: Encoded) -> Self:
         if not self.standardised:
             return self
         scale = float(train.labels.std(dtype=np.float64))

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -51,7 +51,7 @@ class Sequences:
         parts = {**self.encoded, **{name: pool.subset(rows) for name, rows in self.chosen[fold].items()}}
         return {name: parts[name] for name in ("train", "validation", "test")}
 
-    def fitted(self, train: Encoded) -> "Sequences":
+    def fitted(self, train: Encoded) -> Self:
         return self
 
     def model(self, config: EncoderConfig, dropout: float, dtype: Any) -> heads.SequenceClassifier:

@@ -23,7 +23,7 @@ from stablefit.paths import Tree
 from stablefit.serve import answers, entities, rows
 from stablefit.serve.answers import Answers, Entity
 from stablefit.serve.places import Place, locate
-from stablefit.training import checkpoints
+from stablefit.training import checkpoints, host
 from stablefit.training.bundle import Bundle
 
 CRF = "crf.json"  # of an exported tagger: the CRF's scores
@@ -201,6 +201,7 @@ def load(path: str | Path) -> Model:
     Raises:
         InputError: none of these, or something in it cannot be read.
     """
+    host.prepare_unless_set()
     place = locate(path)
     bundle = place.bundle
     config = hf.load_config(bundle.folder)

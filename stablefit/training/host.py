@@ -39,8 +39,16 @@ def prepare() -> str:
     if cache:
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     return f"freed memory {memory}; compiled programs are {f'kept in {cache}' if cache else 'not kept'}"
+
+
+def prepare_unless_set() -> None:
+    """`prepare`, but not where somebody has said already where compiled programs are kept: for use from Python."""
+    import jax
+
+    if not getattr(jax.config, "jax_compilation_cache_dir", None):
+        prepare()
 
 
 def environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 from stablefit.commands import predict as command
 from stablefit.serve import model, predict, stream
+from tests.malformed import MALFORMED
 from tests.serve import making
 
 
@@ -211,6 +212,17 @@ def test_bad_tables(ask, name):
     code, written, said = ask("classification", content, name="in", out="out")
     assert expected in said
     assert (code, written, said.count("\n")) == (2, None, 1), said
+
+
+@pytest.mark.parametrize("bad", MALFORMED, ids=lambda bad: bad.name)
+def test_a_malformed_table_is_answered_or_refused_as_a_whole(ask, bad):
+    """Some of them lack only what training needs. Whatever it is: all rows or no file, and never a traceback."""
+    code, written, said = ask("classification", bad.content, name=bad.file, out="answers")
+    assert (code, written is None) in ((0, False), (2, True)), said
+    assert "Traceback" not in said
+    if code:
+        assert said.count("\n") == 1
+        assert bad.file in said
 
 
 def test_bad_rows_can_be_left_out(ask):

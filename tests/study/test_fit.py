@@ -14,6 +14,7 @@ from stablefit.serve import card, model
 from stablefit.study import kept
 from stablefit.training import inputs
 from tests import tiny
+from tests.malformed import MALFORMED
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +212,17 @@ def test_standard_input_is_kept_and_gone_on_from(place, tmp_path, monkeypatch):
     (tmp_path / "mine" / "input").write_text("mine")
     assert fit.main(["-", *arguments(place, tmp_path / "mine")[1:]]) == 2
     assert (tmp_path / "mine" / "input").read_text() == "mine"
+
+
+@pytest.mark.parametrize("bad", MALFORMED, ids=lambda bad: bad.name)
+def test_a_malformed_file_is_refused_before_anything_is_written(tmp_path, bad, capsys):
+    file = tmp_path / bad.file
+    file.write_bytes(bad.content)
+    assert fit.main([str(file), f"--out={tmp_path / 'out'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"stablefit: {file}{bad.says.split('; and ')[0]}")
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

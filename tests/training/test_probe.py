@@ -1,4 +1,4 @@
-"""The head that starts as a regression on the frozen encoder: scikit-learn's solution, on what the head really reads."""
+"""The head that starts as a regression on the frozen encoder: scikit-learn's solution, on what the head reads."""
 
 import jax
 import numpy as np
