@@ -96,6 +96,11 @@ def read(file: str, choice: "Choice", *, skip_bad: bool) -> list["OwnTexts"]:
     """
     from stablefit.data import own, texts
 
+    if file.rsplit(".", 1)[-1].lower() in ("bio", "conll", "iob", "iob2"):
+        raise InputError(
+            f"{file} holds tags, for which there is no page yet; train a tagger by: stablefit run --config=ccks "
+            f"--config.task=tagging --config.data_dir={file} --config.model=MODEL, and then predict and export"
+        )
     found: list[OwnTexts] = []
     for path in texts.files(file).values():
         table, understood = own.read(path, choice, like=found[0] if found else None, skip_bad=skip_bad)

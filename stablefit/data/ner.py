@@ -125,6 +125,8 @@ def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool 
         groups.append(document)
     if not words:
         raise InputError(f"{path}: no sentences in it, expected lines of a word and its tag")
+    if width > 2 and all(one == [str(i) for i in range(1, len(one) + 1)] for one in words):
+        raise InputError(f"{path}: the first column counts the words of each sentence; cut it off, as by cut -f2-")
     named = groups if len(set(groups)) > 1 else None
     return TaggedExamples.from_words(words, entities, ids, named, characters=characters)
 

@@ -55,9 +55,14 @@ def unread(task: Task, data_dir: str, parts: Sequence[Part] = ("dev", "test")) -
 
 
 def _read(task: Task, file: Path, scheme: Scheme) -> TaggedExamples:
-    if file.suffix == ".jsonl":
+    if file.suffix in (".jsonl", ".json") or (file.is_file() and _begins_with_an_object(file)):
         return read_spans(file, task.unit)
     return read_columns(file, scheme, characters=task.unit == "character")
+
+
+def _begins_with_an_object(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(200).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b'{"')
 
 
 def units(groups: Sequence[int], folds: int) -> np.ndarray:

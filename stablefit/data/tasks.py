@@ -180,15 +180,15 @@ def task_folder(task: Task, data_dir: str | Path) -> Path:
     """
     root = Path(data_dir).expanduser()
     if not root.is_dir():
-        raise InputError(
-            f"data_dir {str(data_dir)!r} is not a folder; give the {task.folder} folder or one that holds it"
-        )
+        right = f"give the {task.folder} folder or one that holds it" if task.folder else "give a file or a folder"
+        raise InputError(f"data_dir {str(data_dir)!r} is not a folder; {right}")
     for folder in (root / task.folder, root):
         if any((folder / name).is_file() for name in task.files.train):
             return folder
+    inside = f" and in its folder {task.folder}" if task.folder else ""
     raise InputError(
-        f"data_dir {str(data_dir)!r} holds no training file of task {task.name}; looked in it and in its folder "
-        f"{task.folder} for {', '.join(task.files.train)}"
+        f"data_dir {str(data_dir)!r} holds no training file of task {task.name}; looked in it{inside} for "
+        f"{', '.join(task.files.train)}"
     )
 
 
@@ -209,6 +209,18 @@ def task_file(task: Task, data_dir: str | Path, part: Part) -> Path:
 
 
 def find_file(task: Task, data_dir: str | Path, part: Part) -> Path | None:
-    """The file of one part of the task; None if there is none."""
+    """The file of one part of the task; None if there is none.
+
+    Of a tagging task without a folder of its own, `data_dir` may be the training file itself, under any name.
+
+    Raises:
+        InputError: two of a person's own files could be meant.
+    """
+    own = task.kind == "tagging" and not task.folder
+    if own and Path(data_dir).expanduser().is_file():
+        return Path(data_dir).expanduser() if part == "train" else None
     folder = task_folder(task, data_dir)
-    return next((folder / name for name in getattr(task.files, part) if (folder / name).is_file()), None)
+    there = [folder / name for name in getattr(task.files, part) if (folder / name).is_file()]
+    if own and len(there) > 1:
+        raise InputError(f"{folder}: {' and '.join(file.name for file in there)} are both for {part}; keep one of them")
+    return there[0] if there else None

@@ -94,3 +94,32 @@ def test_spans_are_read_by_the_tasks_unit(tmp_path):
 def test_the_real_sets(data_root):
     ccks = read_documents(get_task("ccks"), str(data_root), 5, "iob2")["train"]
     assert (len(ccks), sum(map(len, ccks.entities))) == (400, 3161)
+
+
+def test_a_file_under_any_name_is_the_training_file(tmp_path):
+    task = get_task("tagging")
+    (tmp_path / "people.txt2").write_text("Anna\tB-PER\nsleeps\tO\n\nBen\tB-PER\n")
+    assert read_documents(task, str(tmp_path / "people.txt2"), 2, "iob2")["train"].words == [
+        ["Anna", "sleeps"],
+        ["Ben"],
+    ]
+    (tmp_path / "spans").write_text('{"text": "Anna", "entities": [{"label": "PER", "start": 0, "end": 4}]}\n')
+    assert read_documents(task, str(tmp_path / "spans"), 2, "iob2")["train"].texts == ["Anna"]
+    with pytest.raises(InputError, match="set config field folds"):
+        read_documents(task, str(tmp_path / "spans"), 0, "iob2")
+    with pytest.raises(InputError, match="give a file or a folder"):
+        read_documents(task, str(tmp_path / "nothing"), 2, "iob2")
+
+
+def test_two_files_for_one_part_are_refused(tmp_path):
+    for name in ("train.conll", "train.jsonl"):
+        (tmp_path / name).write_text("Anna\tB-PER\n")
+    with pytest.raises(InputError, match=r"train\.jsonl and train\.conll are both for train"):
+        read_documents(get_task("tagging"), str(tmp_path), 2, "iob2")
+
+
+def test_a_column_that_counts_words_is_refused(tmp_path):
+    """As in GermEval: the word is in the second column."""
+    (tmp_path / "train.conll").write_text("1\tAnna\tB-PER\n2\tsleeps\tO\n\n1\tBen\tB-PER\n")
+    with pytest.raises(InputError, match="the first column counts the words"):
+        read_documents(get_task("tagging"), str(tmp_path), 2, "iob2")

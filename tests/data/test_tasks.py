@@ -9,7 +9,7 @@ from stablefit.objectives import entity_metrics, metrics
 
 def test_names():
     assert list(TASKS) == [
-        *("rte", "mrpc", "cola", "stsb", "sst2", "qnli", "qqp", "mnli", "reviews"),
+        *("rte", "mrpc", "cola", "stsb", "sst2", "qnli", "qqp", "mnli", "reviews", "texts"),
         *("ccks", "msra", "tagging", "tagging_characters"),
     ]
     assert [name for name, task in TASKS.items() if task.small] == ["rte", "mrpc", "cola", "stsb"]
