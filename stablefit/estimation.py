@@ -104,7 +104,7 @@ class Estimator(BaseEstimator):
         if found.bundle.kind not in cls._kinds:
             raise InputError(f"{directory} holds a model of kind {found.bundle.kind}, which is no {cls.__name__}")
         file = Path(directory).expanduser() / RECORD
-        record = kept.read_json(file) if file.is_file() else {}
+        record = sources.read_json(file) if file.is_file() else {}
         if record and record.get("labels") != list(found.bundle.labels):
             raise InputError(f"{file} is not of the model beside it; save the estimator again")
         fitted = cls(**record.get("arguments", {}))

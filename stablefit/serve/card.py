@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stablefit.errors import InputError
+from stablefit.models import sources
 from stablefit.training.bundle import Bundle
 
 FACTS = "facts.json"  # in a fit's DIR/model
@@ -84,7 +85,7 @@ def facts_of(source: str | Path) -> Facts | None:
     source = Path(source).expanduser()
     for file in (source / "model" / FACTS, source / FACTS):
         if file.is_file():
-            return Facts.from_dict(_json(file), str(file))
+            return Facts.from_dict(sources.read_json(file), str(file))
     run = source.parent if source.name.startswith("seed_") else source
     if not (run / "results.jsonl").is_file() or not (run / "bundle").is_dir():
         return None
@@ -95,19 +96,9 @@ def facts_of(source: str | Path) -> Facts | None:
         seeds = [SeedScore(r["seed"], r["test_best"][metric], r["failed"], r["diverged"]) for r in rows]
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{run / 'results.jsonl'}: is no ledger of a run ({error!r})") from None
-    examples = _json(run / "data.json").get("examples", {}) if (run / "data.json").is_file() else {}
+    examples = sources.read_json(run / "data.json").get("examples", {}) if (run / "data.json").is_file() else {}
     how = "the test set, at the step that was best on the validation set"
     return Facts(examples=examples, metric=metric, seeds=tuple(seeds), how=how)
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: holds no JSON object")
-    return found
 
 
 def card(bundle: Bundle, facts: Facts | None = None, averaged: bool = False) -> str:

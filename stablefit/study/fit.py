@@ -20,6 +20,7 @@ import numpy as np
 from stablefit.configs import own as own_config
 from stablefit.data.own import OwnTexts
 from stablefit.errors import InputError
+from stablefit.models import sources
 from stablefit.objectives import classification, multilabel
 from stablefit.paths import Tree
 from stablefit.study import baselines, evidence, grid, kept
@@ -79,7 +80,7 @@ def claim(wishes: Wishes) -> None:
     out, file = wishes.out, wishes.out / "fit.json"
     asked = _asked(wishes)
     if file.is_file():
-        before = kept.read_json(file).get("asked")
+        before = sources.read_json(file).get("asked")
         if before != asked:
             known = before if isinstance(before, dict) else {}
             name = next((name for name in asked if known.get(name) != asked[name]), "asked")

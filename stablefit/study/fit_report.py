@@ -6,9 +6,10 @@ from typing import Any
 
 from stablefit.data.finding import Finding
 from stablefit.data.own import OwnTexts
+from stablefit.models import sources
 from stablefit.study import evidence as weighing
 from stablefit.study import fit as fitting
-from stablefit.study import fit_page, fit_summary, kept
+from stablefit.study import fit_page, fit_summary
 from stablefit.study.baselines import MAJORITY
 from stablefit.study.fit import KEPT, VALIDATED, Fit, Wishes
 from stablefit.study.fit_page import About, Block
@@ -55,7 +56,7 @@ def write(
     wishes: Wishes, done: Fit, jobs: Mapping[str, Job], own: OwnTexts, found: Sequence[Finding], command: str
 ) -> None:
     """Writes the model, the page and the record; the record last."""
-    record = kept.read_json(wishes.out / "fit.json")
+    record = sources.read_json(wishes.out / "fit.json")
     seconds = record.get("seconds", 0.0) + done.seconds
     fitting.keep(wishes, jobs[KEPT], done.evidence.thresholds, facts(done, own))
     write_whole(wishes.out / "report.html", fit_page.render(done.evidence, about(wishes, done, own, found, command)))
@@ -150,22 +151,24 @@ def about(wishes: Wishes, done: Fit, own: OwnTexts, found: Sequence[Finding], co
         ),
         settings=tuple((name, str(main.values[name])) for name in _SETTINGS),
         versions=tuple(main.provenance["versions"].items()),
-        use=use(str(out), done),
+        use=use(wishes, done.job),
     )
 
 
-def use(out: str, done: Fit) -> tuple[Block, ...]:
+def use(wishes: Wishes, main: Job) -> tuple[Block, ...]:
     """How the model is used: code that runs as it stands."""
-    columns = done.job.columns.get("text_columns", ["text"])
-    asked = '"a new text"' if len(columns) == 1 or done.job.columns.get("join_texts") else '("a text", "another")'
+    out, pair = str(wishes.out), main.columns["pair"]
+    asked = '["a text"], ["another text"]' if pair else '["a new text"]'
+    several = wishes.keep == "ensemble" and wishes.members > 1
+    place = "exported/member_0" if several else "exported"
     return (
         Block("Label a file", f"stablefit predict {out} new.csv --out=answers.csv"),
-        Block("In Python", f'import stablefit\n\nmodel = stablefit.load("{out}")\nprint(model.predict([{asked}]))'),
+        Block("In Python", f'import stablefit\n\nmodel = stablefit.load("{out}")\nprint(model.predict({asked}))'),
         Block(
             "In transformers, or anywhere else",
             f"stablefit export {out} exported\n\n"
             "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
-            'model = AutoModelForSequenceClassification.from_pretrained("exported")\n'
-            'tokenizer = AutoTokenizer.from_pretrained("exported")',
+            f'model = AutoModelForSequenceClassification.from_pretrained("{place}")\n'
+            f'tokenizer = AutoTokenizer.from_pretrained("{place}")',
         ),
     )

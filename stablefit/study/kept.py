@@ -39,21 +39,6 @@ def write_bytes(file: Path, content: bytes) -> None:
     temporary.replace(file)
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as JSON ({error}); remove it, or give another --out") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{file}: holds no JSON object; remove it, or give another --out")
-    return value
-
-
 def predictions(workdir: Path, job: Job, step: str) -> dict[int, dict[str, np.ndarray]]:
     """Of each finished seed the ids of the rows that it was tested on, and its outputs.
 

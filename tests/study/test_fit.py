@@ -1,7 +1,10 @@
 """`stablefit fit` on the tiny model: what it writes, that it goes on, that its numbers are those of its runs."""
 
 import csv
+import html
 import json
+import re
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -9,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stablefit import cli
 from stablefit.commands import fit
 from stablefit.serve import card, model
-from stablefit.study import kept
 from stablefit.training import inputs
 from tests import tiny
 from tests.malformed import MALFORMED
@@ -207,11 +210,28 @@ def test_standard_input_is_kept_and_gone_on_from(place, tmp_path, monkeypatch):
         given = arguments(place, tmp_path / "out")
         assert fit.main(["-", *given[1:]]) == 0
         content = b""  # a second time it is not read again
-    assert kept.read_json(tmp_path / "out" / "fit.json")["asked"]["file"] == str(tmp_path / "out" / "input")
+    assert json.loads((tmp_path / "out" / "fit.json").read_text())["asked"]["file"] == str(tmp_path / "out" / "input")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "input").write_text("mine")
     assert fit.main(["-", *arguments(place, tmp_path / "mine")[1:]]) == 2
     assert (tmp_path / "mine" / "input").read_text() == "mine"
+
+
+def test_what_the_page_says_of_its_use_runs(done, tmp_path, monkeypatch, capsys):
+    """The command lines through their programs, the Python as it stands; transformers' classes need PyTorch."""
+    monkeypatch.chdir(tmp_path)
+    page = html.unescape((done / "report.html").read_text())
+    label, python, transformers = re.findall(r"<pre><code>(.*?)</code></pre>", page, re.DOTALL)[-3:]
+    (tmp_path / "new.csv").write_text("text\nw1 w2\nw30\n")
+    assert cli.main(shlex.split(label)[1:]) == 0
+    assert [row["text"] for row in rows_of(tmp_path / "answers.csv")] == ["w1 w2", "w30"]
+    exec(python, {})
+    assert capsys.readouterr().out.splitlines()[-1].strip("[]'") in ("early", "late")
+    export, *rest = transformers.splitlines()
+    assert cli.main(shlex.split(export)[1:]) == 0
+    folders = {part for line in rest for part in re.findall(r'from_pretrained\("(.*?)"\)', line)}
+    assert len(folders) == 1
+    assert (tmp_path / folders.pop() / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("bad", MALFORMED, ids=lambda bad: bad.name)
