@@ -120,7 +120,7 @@ def facts(done: Fit, own: OwnTexts) -> dict[str, Any]:
 
 def about(wishes: Wishes, done: Fit, own: OwnTexts, found: Sequence[Finding], command: str) -> About:
     """What the page says beside the evidence."""
-    main, out = done.job, wishes.out
+    main = done.job
     roles = (
         ("text", own.choice.text),
         ("label", own.choice.label),
