@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from stablefit import program
 
 USAGE = """\
 stablefit export DIR FOLDER
 
-usage: stablefit export SOURCE FOLDER [--member=N]
+usage: stablefit export SOURCE FOLDER [--member=N|average|all]
 
 Writes a model as a Hugging Face directory, which transformers opens with
 AutoModelForSequenceClassification or AutoModelForTokenClassification, and
@@ -19,8 +20,10 @@ give the same answers, or nothing is left.
 
   SOURCE          a fit's folder, a run's, or one of its seeds
   FOLDER          must not be there, or be empty
-  --member=N      of several members the one with this number, from 0; without
-                  it each gets a folder of its own: FOLDER/member_0 and on
+  --member=N      of several members the one with this number, from 0;
+                  average: one model, of their mean weights; all: a folder each,
+                  FOLDER/member_0 and on. Default: average for a fit, whose
+                  members began as one; else all
 """
 
 
@@ -29,11 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return program.run(USAGE, _export, argv)
 
 
+def _member(text: str) -> Any:
+    return text if text in ("average", "all") else int(text)
+
+
+_member.__name__ = "number of a member, average or all"  # as argparse's message ends
+
+
 def _export(argv: Sequence[str]) -> int:
     arguments = program.Arguments()
     arguments.add_argument("source")
     arguments.add_argument("folder")
-    arguments.add_argument("--member", type=int, default=None)
+    arguments.add_argument("--member", type=_member, default=None)
     asked = arguments.parse_args(argv)
 
     from stablefit.training import host

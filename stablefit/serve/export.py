@@ -1,11 +1,12 @@
 """A model -> a directory that Hugging Face's transformers opens; it is opened again before it counts as written."""
 
+import dataclasses
 import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -31,14 +32,22 @@ _CLOSE = 1e-4  # of the largest output: how far the outputs of the directory may
 
 
 def export(
-    source: str | Path, directory: str | Path, member: int | None = None, facts: Facts | None = None
+    source: str | Path,
+    directory: str | Path,
+    member: int | Literal["average", "all"] | None = None,
+    facts: Facts | None = None,
 ) -> list[str]:
     """Writes a model as a Hugging Face directory, or several members as a directory each.
+
+    Members that began as one (a probed head on one encoder) stay so near to each other that the average of their
+    weights is as good as their mean answer (experiments/results/keep; M. Wortsman et al., "Model soups", ICML 2022).
+    Of members that began with different random heads it is not.
 
     Args:
         source: a fit's, a run's or a seed's folder, or an exported directory.
         directory: must not be there, or be empty. Several members are `directory/member_0` and on.
-        member: which one alone, from 0.
+        member: which one alone, from 0; average: one model, of the members' mean weights; all: each. None: the average
+            if they began as one, else all.
         facts: for the model card.
 
     Returns:
@@ -52,9 +61,16 @@ def export(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is there already and is not empty; give a directory that is not there")
     whole = model.load(source)
-    if member is not None and not 0 <= member < len(whole.members):
-        raise InputError(f"--member={member}: {source} has {len(whole.members)} members, from 0")
-    chosen = range(len(whole.members)) if member is None else [member]
+    n, alike = len(whole.members), whole.bundle.settings.get("head_start") == "probe"
+    if isinstance(member, int) and not 0 <= member < n:
+        raise InputError(f"--member={member}: {source} has {n} members, from 0")
+    if member == "average" and not alike:
+        raise InputError(f"--member=average: the members of {source} began with different heads; give a number, or all")
+    if n > 1 and (member == "average" or (member is None and alike)):
+        mean = jax.tree.map(lambda *xs: np.mean(xs, axis=0, dtype=np.float32), *map(jax.device_get, whole.members))
+        said = (*whole.said, f"one model: the average of the weights of {n} members; --member=all writes each")
+        whole = dataclasses.replace(whole, members=(jax.device_put(mean),), said=said)
+    chosen = [member] if isinstance(member, int) else range(len(whole.members))
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         alone = len(chosen) == 1

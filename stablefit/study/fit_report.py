@@ -159,8 +159,6 @@ def use(wishes: Wishes, main: Job) -> tuple[Block, ...]:
     """How the model is used: code that runs as it stands."""
     out, pair = str(wishes.out), main.columns["pair"]
     asked = '["a text"], ["another text"]' if pair else '["a new text"]'
-    several = wishes.keep == "ensemble" and wishes.members > 1
-    place = "exported/member_0" if several else "exported"
     return (
         Block("Label a file", f"stablefit predict {out} new.csv --out=answers.csv"),
         Block("In Python", f'import stablefit\n\nmodel = stablefit.load("{out}")\nprint(model.predict({asked}))'),
@@ -168,7 +166,7 @@ def use(wishes: Wishes, main: Job) -> tuple[Block, ...]:
             "In transformers, or anywhere else",
             f"stablefit export {out} exported\n\n"
             "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
-            f'model = AutoModelForSequenceClassification.from_pretrained("{place}")\n'
-            f'tokenizer = AutoTokenizer.from_pretrained("{place}")',
+            'model = AutoModelForSequenceClassification.from_pretrained("exported")\n'
+            'tokenizer = AutoTokenizer.from_pretrained("exported")',
         ),
     )

@@ -1,10 +1,12 @@
 """Hugging Face directories of trained models: what is in them, that they give the same answers, and what is refused."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -120,6 +122,26 @@ def test_members_get_a_directory_each(tmp_path, tiny_root, capsys):
     np.testing.assert_allclose(model.load(tmp_path / "again").outputs(["w1 w2"])[0], ours[1], atol=1e-5)
 
 
+def test_members_that_began_as_one_become_their_average(tmp_path, tiny_root, capsys):
+    source = making.write_fit(
+        tmp_path / "fit", making.bundle(tiny_root / "model", settings={"head_start": "probe"}), members=2
+    )
+    assert command.main([str(source), str(tmp_path / "out")]) == 0
+    assert "the average of the weights of 2 members" in capsys.readouterr().out
+    members = model.load(source).members
+    mean = [np.mean([np.asarray(one["head"][name]) for one in members], axis=0) for name in ("kernel", "bias")]
+    whole = model.load(source)
+    averaged = jax.tree.map(lambda *xs: np.mean(xs, axis=0), *members)
+    np.testing.assert_allclose(averaged["head"]["kernel"], mean[0], atol=1e-6)
+    ours = dataclasses.replace(whole, members=(averaged,)).outputs(["w1 w2", "w3"])
+    np.testing.assert_allclose(model.load(tmp_path / "out").outputs(["w1 w2", "w3"]), ours, atol=1e-5)
+    assert command.main([str(source), str(tmp_path / "each"), "--member=all"]) == 0
+    assert len(model.load(tmp_path / "each").members) == 2
+    other = making.write_fit(tmp_path / "other", making.bundle(tiny_root / "model"), members=2)
+    assert command.main([str(other), str(tmp_path / "no"), "--member=average"]) == 2
+    assert "began with different heads" in capsys.readouterr().err
+
+
 def test_what_does_not_give_the_same_answers_is_removed(tmp_path, tiny_root, monkeypatch):
     source = making.write_fit(tmp_path / "fit", making.bundle(tiny_root / "model"))
     monkeypatch.setattr(export.hf_export, "LAMBDA", 1.0)
@@ -134,7 +156,7 @@ def test_what_does_not_give_the_same_answers_is_removed(tmp_path, tiny_root, mon
         (["{fit}", "{fit}"], "is not empty"),
         (["{fit}", "{root}/fit/model/bundle/bundle.json"], "is there already"),
         (["{fit}", "{root}/x", "--member=4"], "has 1 members"),
-        (["{fit}", "{root}/x", "--member=a"], "invalid int"),
+        (["{fit}", "{root}/x", "--member=a"], "invalid number of a member"),
         (["{fit}", "{root}/x", "--onx"], "unrecognized"),
         (["{fit}"], "required"),
         (["{root}/none", "{root}/x"], "is not a folder"),
