@@ -66,6 +66,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     given = _parse(argv)
+    out = Path(given.out)
+    if given.file != "-":
+        return _read_and_fit(given, given.file, out, argv)
+    was_there = out.exists()
+    file, is_new = _spooled(out)
+    try:
+        return _read_and_fit(given, str(file), out, argv)
+    finally:
+        if is_new and not (out / "fit.json").is_file():  # it was refused: nothing is left of it
+            file.unlink()
+            if not was_there:
+                out.rmdir()
+
+
+def _read_and_fit(given: Any, file: str, out: Path, argv: Sequence[str]) -> int:
     from stablefit.commands import check
     from stablefit.data.columns import Choice
     from stablefit.data.finding import check_codes
@@ -73,8 +88,6 @@ def _run(argv: Sequence[str]) -> int:
 
     mute = check.names(given.mute)
     check_codes(mute)
-    out = Path(given.out)
-    file = _spooled(out) if given.file == "-" else given.file
     names = (check.names(given.text), given.join, check.names(given.label), given.group, given.id)
     choice = Choice(*names, given.kind, given.separator)
     try:
@@ -104,16 +117,18 @@ def _parse(argv: Sequence[str]) -> Any:
     return given
 
 
-def _spooled(out: Path) -> str:
-    """Standard input as a file: the folds read it more than once, and the same command goes on from it."""
+def _spooled(out: Path) -> tuple[Path, bool]:
+    """Standard input as a file, which the folds read more than once and the same command goes on from; and whether it
+    was written now."""
     from stablefit.study import kept
 
     place = out / kept.INPUT
-    if not (out / "fit.json").is_file():
-        kept.check_free(out)
-        out.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(place, sys.stdin.buffer.read())
-    return str(place)
+    if (out / "fit.json").is_file():
+        return place, False
+    kept.check_free(out)
+    out.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(place, sys.stdin.buffer.read())
+    return place, True
 
 
 def _wishes(given: Any, file: str, out: Path, max_length: int) -> "Wishes":

@@ -215,6 +215,9 @@ def test_standard_input_is_kept_and_gone_on_from(place, tmp_path, monkeypatch):
     (tmp_path / "mine" / "input").write_text("mine")
     assert fit.main(["-", *arguments(place, tmp_path / "mine")[1:]]) == 2
     assert (tmp_path / "mine" / "input").read_text() == "mine"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"text,label\none\n")))
+    assert fit.main(["-", *arguments(place, tmp_path / "refused")[1:]]) == 2
+    assert not (tmp_path / "refused").exists()
 
 
 def test_what_the_page_says_of_its_use_runs(done, tmp_path, monkeypatch, capsys):
