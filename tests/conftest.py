@@ -16,6 +16,12 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 collect_ignore_glob = ["golden/*.py"]  # they make the golden files, with PyTorch, which the tests do without
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as they want to be: pytest-xdist tells its workers how many columns its own terminal has."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data sets, named by STABLEFIT_DATA; the test is skipped where it is absent."""

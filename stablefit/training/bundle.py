@@ -10,13 +10,14 @@ import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stablefit.data.tasks import TASKS, Kind, Task
 from stablefit.errors import InputError
 from stablefit.models import sources
-from stablefit.training.job import Job
-from stablefit.training.rundir import write_whole
+
+if TYPE_CHECKING:  # whoever reads a bundle, as a report does, needs no JAX
+    from stablefit.training.job import Job
 
 FOLDER, FILE, FORMAT = "bundle", "bundle.json", 1
 TOKENIZER_FILES = (
@@ -92,6 +93,8 @@ class Bundle:
 
     def write(self, folder: Path, **changes: Any) -> "Bundle":
         """Writes it, with the encoder's config and the tokenizer, into another folder; what is there is replaced."""
+        from stablefit.training.rundir import write_whole
+
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("config.json", *TOKENIZER_FILES):
             if (self.folder / name).is_file():
@@ -107,7 +110,7 @@ class Bundle:
         return Task(self.task, self.kind, self.labels, None, "", self.selection_metric, self.report_metric)
 
 
-def of_job(job: Job) -> Bundle:
+def of_job(job: "Job") -> Bundle:
     """The bundle of a run; its folder is that of the pre-trained model."""
     values, task, columns = job.values, job.task, job.columns
     folder = sources.resolve(values["model"])
@@ -138,7 +141,7 @@ def of_job(job: Job) -> Bundle:
     )
 
 
-def ensure(workdir: Path, job: Job) -> None:
+def ensure(workdir: Path, job: "Job") -> None:
     """Puts the bundle into a run's folder, if it is not there yet: a folder of before there were bundles gets one."""
     if not (workdir / FOLDER / FILE).is_file():
         of_job(job).write(workdir / FOLDER)

@@ -442,7 +442,7 @@ def test_the_entry_point(tmp_path, capsys):
     assert entry.main([str(tmp_path)]) == 0
     assert str(tmp_path / "report" / "report.html") in capsys.readouterr().out
     assert entry.main(["--help"]) == 0
-    assert capsys.readouterr().out.startswith("usage: python -m stablefit.report")
+    assert capsys.readouterr().out.startswith("usage: stablefit report")
 
 
 def test_help_and_the_report_import_no_jax(tmp_path):
