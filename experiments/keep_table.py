@@ -44,7 +44,7 @@ def main() -> None:
             | {"average of weights": _score(cell.task.kind, name, soup, test.labels)}
         )
         print(found[-1], flush=True)
-    command = f"python -m experiments.keep_table {workdir.name} {out.name}"
+    command = "python -m experiments.keep_table WORKDIR OUT.json"
     out.write_text(json.dumps({"command": command, "rows": found}, indent=1) + "\n")
 
 

@@ -44,7 +44,7 @@ def main() -> None:
         )
     out.write_text(
         json.dumps(
-            {"command": f"python -m experiments.recipe_table {workdir.name} {out.name}", "rows": found}, indent=1
+            {"command": "python -m experiments.recipe_table WORKDIR OUT.json", "rows": found}, indent=1
         )
         + "\n"
     )
