@@ -43,10 +43,7 @@ def main() -> None:
             | {"minutes": sum(row["seconds"] for row in cell.rows) / 60}
         )
     out.write_text(
-        json.dumps(
-            {"command": "python -m experiments.recipe_table WORKDIR OUT.json", "rows": found}, indent=1
-        )
-        + "\n"
+        json.dumps({"command": "python -m experiments.recipe_table WORKDIR OUT.json", "rows": found}, indent=1) + "\n"
     )
     for row in found:
         print(" ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
