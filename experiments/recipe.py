@@ -24,17 +24,23 @@ SETS = {
 OLD = {"pooling": "pooler", "head_start": "normal", "max_steps": 0, "epochs": 4.0, "learning_rate": 1e-4}
 OLD |= {"batch_size": 32}
 PROBE = {"pooling": "mean", "head_start": "probe", "train_on_all": True, "evaluations": 1}
-PROBE |= {"batch_size": 16, "max_steps": 100}
+PROBE |= {"batch_size": 16, "max_steps": 100, "learning_rate": 1e-4}
 RECIPES = {
-    "probe at 1e-4": PROBE | {"learning_rate": 1e-4},
+    "probe at 1e-4": PROBE,
+    "20 steps": PROBE | {"max_steps": 20},
+    "50 steps": PROBE | {"max_steps": 50},
+    "200 steps": PROBE | {"max_steps": 200},
     "probe at 2e-4": PROBE | {"learning_rate": 2e-4},
     "old": OLD,
 }
-FASTER = ("reviews", "clinc5")  # of two classes and of 150: the sets on which the higher rate is tried
+SOME = {  # what is tried on some sets alone
+    "probe at 2e-4": ("reviews", "clinc5"),  # of two classes and of 150
+    "200 steps": ("clinc5", "stsb"),  # the sets that gain most from steps
+}
 
 
 def sweep(add):
     for recipe, values in RECIPES.items():
         for name, data in SETS.items():
-            if recipe != "probe at 2e-4" or name in FASTER:
+            if name in SOME.get(recipe, SETS):
                 add(name=f"{name}, {recipe}", folds=5, seeds=range(5), max_length=128, **data | values)
