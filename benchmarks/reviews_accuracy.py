@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.trainer import examples
 from stablefit.data import splits, tasks
 from stablefit.data.readers import Examples
+from stablefit.fit import baselines
 from stablefit.models import sources
-from stablefit.study import baselines
 from stablefit.training import job, probe, settings
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stablefit.study import baselines, reading
+from stablefit.fit import baselines
+from stablefit.study import reading
 from stablefit.training import inputs, job, probe, settings
 
 

@@ -16,17 +16,17 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from stablefit.data.checks.text_findings import propose_length
+from stablefit.data.checks.token_counts import token_lengths
 from stablefit.data.encoding import load_tokenizer
-from stablefit.data.given import Texts
-from stablefit.data.text_findings import propose_length
-from stablefit.data.token_counts import token_lengths
+from stablefit.data.tables.given import Texts
 from stablefit.errors import InputError
+from stablefit.fit import kept
 from stablefit.models import sources
 from stablefit.paths import Tree
 from stablefit.serve import model as serving
 from stablefit.serve.card import Facts
 from stablefit.serve.model import Model
-from stablefit.study import kept
 from stablefit.training import bundle, host, job, loop, settings
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress

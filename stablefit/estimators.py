@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from stablefit.configs import base as base_config
 from stablefit.configs import own as own_config
-from stablefit.data import given
 from stablefit.data.batches import total_steps
-from stablefit.data.tagging import Span
+from stablefit.data.tables import given
+from stablefit.data.tags.tagging import Span
 from stablefit.errors import InputError
 from stablefit.estimation import Estimator
 from stablefit.objectives import entity_metrics

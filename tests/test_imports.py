@@ -13,8 +13,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A part may import the parts of lower levels and itself; parts of one level do not know each other.
 LEVELS = {"errors": 0, "paths": 1, "methods": 2, "models": 2, "data": 2, "objectives": 3, "training": 4}
-LEVELS |= {"study": 5, "serve": 5, "commands": 6, "program": 1, "configs": 1}
-TOP = 7  # stablefit/__init__.py and the entry points, which lie beside the parts
+LEVELS |= {"study": 5, "serve": 5, "fit": 6, "commands": 7, "program": 1, "configs": 1}
+TOP = 8  # stablefit/__init__.py and the entry points, which lie beside the parts
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc"}
 
 

@@ -12,9 +12,9 @@ from stablefit import program
 from stablefit.errors import InputError
 
 if TYPE_CHECKING:
+    from stablefit.data.checks.finding import Finding
     from stablefit.data.encoding import Tokenizer
-    from stablefit.data.finding import Finding
-    from stablefit.data.own import Choice, OwnTexts
+    from stablefit.data.tables.own import Choice, OwnTexts
 
 USAGE = """\
 usage: stablefit check FILE [--text=COLUMN] [--label=COLUMN] [OPTION ...]
@@ -66,9 +66,9 @@ def _run(argv: Sequence[str]) -> int:
     if given.folds < 2:
         raise InputError(f"--folds={given.folds} is too few; give 2 or more")
 
-    from stablefit.data.columns import Choice
-    from stablefit.data.finding import check_codes
-    from stablefit.data.rows import TableError
+    from stablefit.data.checks.finding import check_codes
+    from stablefit.data.tables.columns import Choice
+    from stablefit.data.tables.rows import TableError
 
     mute = names(given.mute)
     check_codes(mute)
@@ -94,7 +94,8 @@ def read(file: str, choice: "Choice", *, skip_bad: bool) -> list["OwnTexts"]:
         TableError: rows that cannot be used, all of them.
         InputError: the file is missing, or cannot be read.
     """
-    from stablefit.data import own, texts
+    from stablefit.data import texts
+    from stablefit.data.tables import own
 
     if file.rsplit(".", 1)[-1].lower() in ("bio", "conll", "iob", "iob2"):
         raise InputError(
@@ -121,8 +122,8 @@ def refuse(faults: Sequence[str]) -> int:
 
 
 def _check(own: "OwnTexts", others: Sequence["OwnTexts"], model: str, folds: int, mute: Sequence[str]) -> int:
-    from stablefit.data.check import findings, propose_length
-    from stablefit.data.token_counts import token_lengths, unknown_shares
+    from stablefit.data.checks.check import findings, propose_length
+    from stablefit.data.checks.token_counts import token_lengths, unknown_shares
 
     lengths, shares, limit = None, None, 512
     if (counter := load_counter(model)) is not None:

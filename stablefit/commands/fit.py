@@ -13,8 +13,8 @@ from stablefit import program
 from stablefit.errors import InputError
 
 if TYPE_CHECKING:
-    from stablefit.data.own import OwnTexts
-    from stablefit.study.fit import Wishes
+    from stablefit.data.tables.own import OwnTexts
+    from stablefit.fit.fitting import Wishes
 
 USAGE = """\
 usage: stablefit fit FILE --out=DIR [--text=COLUMN] [--label=COLUMN] [OPTION]
@@ -82,9 +82,9 @@ def _run(argv: Sequence[str]) -> int:
 
 def _read_and_fit(given: Any, file: str, out: Path, argv: Sequence[str]) -> int:
     from stablefit.commands import check
-    from stablefit.data.columns import Choice
-    from stablefit.data.finding import check_codes
-    from stablefit.data.rows import TableError
+    from stablefit.data.checks.finding import check_codes
+    from stablefit.data.tables.columns import Choice
+    from stablefit.data.tables.rows import TableError
 
     mute = check.names(given.mute)
     check_codes(mute)
@@ -120,7 +120,7 @@ def _parse(argv: Sequence[str]) -> Any:
 def _spooled(out: Path) -> tuple[Path, bool]:
     """Standard input as a file, which the folds read more than once and the same command goes on from; and whether it
     was written now."""
-    from stablefit.study import kept
+    from stablefit.fit import kept
 
     place = out / kept.INPUT
     if (out / "fit.json").is_file():
@@ -132,7 +132,7 @@ def _spooled(out: Path) -> tuple[Path, bool]:
 
 
 def _wishes(given: Any, file: str, out: Path, max_length: int) -> "Wishes":
-    from stablefit.study.fit import Wishes
+    from stablefit.fit.fitting import Wishes
 
     fields: dict[str, Any] = {
         "model": given.model,
@@ -157,8 +157,8 @@ def _fit(
     given: Any, file: str, out: Path, own: "OwnTexts", others: list["OwnTexts"], mute: tuple[str, ...], command: str
 ) -> int:
     from stablefit.commands import check
-    from stablefit.data.check import findings, propose_length
-    from stablefit.data.token_counts import token_lengths, unknown_shares
+    from stablefit.data.checks.check import findings, propose_length
+    from stablefit.data.checks.token_counts import token_lengths, unknown_shares
     from stablefit.training import host
 
     counter = check.load_counter(given.model)
@@ -174,7 +174,9 @@ def _fit(
     print(flush=True)
 
     process = host.prepare()
-    from stablefit.study import fit, fit_report, launch
+    from stablefit.fit import fit_report
+    from stablefit.fit import fitting as fit
+    from stablefit.study import launch
     from stablefit.training import signals
 
     wishes = _wishes(given, file, out, max_length)

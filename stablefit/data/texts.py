@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stablefit.data import cross_validation, own
+from stablefit.data import cross_validation
 from stablefit.data.readers import Examples
+from stablefit.data.tables import own
 from stablefit.data.tasks import Task
 from stablefit.errors import InputError
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
-from stablefit.data.tagging import Scheme, Span, conlleval_spans, strict_spans
+from stablefit.data.tags.tagging import Scheme, Span, conlleval_spans, strict_spans
 from stablefit.errors import InputError
 
 Mode = Literal["strict", "conlleval"]

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from stablefit.data.ner import TaggedExamples
-from stablefit.data.tagging_encoding import EncodedTags
-from stablefit.data.tagging_splits import units
+from stablefit.data.tags.ner import TaggedExamples
+from stablefit.data.tags.tagging_encoding import EncodedTags
+from stablefit.data.tags.tagging_splits import units
 
 
 def counted(data: Mapping[str, EncodedTags]) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from stablefit.data import encoding, tagging, tagging_splits
-from stablefit.data.tagging_encoding import EncodedTags
+from stablefit.data import encoding
+from stablefit.data.tags import tagging, tagging_splits
+from stablefit.data.tags.tagging_encoding import EncodedTags
 from stablefit.data.tasks import Task
 from stablefit.models import crf, heads
 from stablefit.models.encoder import EncoderConfig

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from stablefit.data import tagging
-from stablefit.data.tagging import Span
+from stablefit.data.tags import tagging
+from stablefit.data.tags.tagging import Span
 from stablefit.models import crf
 from stablefit.paths import Tree
 

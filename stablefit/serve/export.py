@@ -11,7 +11,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from stablefit.data import tagging
+from stablefit.data.tags import tagging
 from stablefit.errors import InputError
 from stablefit.models import hf, hf_export, sources
 from stablefit.paths import Tree

@@ -9,12 +9,13 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from stablefit.data import encoding, tagging_encoding
+from stablefit.data import encoding
 from stablefit.data.encoding import Encoded, Tokenizer
-from stablefit.data.ner import TaggedExamples
 from stablefit.data.readers import Examples
-from stablefit.data.tagging_encoding import EncodedTags, Pieces
-from stablefit.data.words import Unit, split_text
+from stablefit.data.tags import tagging_encoding
+from stablefit.data.tags.ner import TaggedExamples
+from stablefit.data.tags.tagging_encoding import EncodedTags, Pieces
+from stablefit.data.tags.words import Unit, split_text
 from stablefit.errors import InputError
 from stablefit.models import crf, hf, sources
 from stablefit.models.encoder import EncoderConfig

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stablefit.data.rows import counted, shown
-from stablefit.data.table import STANDARD_INPUT
+from stablefit.data.tables.rows import counted, shown
+from stablefit.data.tables.table import STANDARD_INPUT
 from stablefit.errors import InputError
 from stablefit.serve.model import Model
 from stablefit.serve.stream import Row, Sink, Source, open_table

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from stablefit.data.delimited import header, sniff
-from stablefit.data.dialect import Dialect
-from stablefit.data.rows import counted, shown
-from stablefit.data.table import STANDARD_INPUT, Table, read_table
+from stablefit.data.tables.delimited import header, sniff
+from stablefit.data.tables.dialect import Dialect
+from stablefit.data.tables.rows import counted, shown
+from stablefit.data.tables.table import STANDARD_INPUT, Table, read_table
 from stablefit.errors import InputError
 
 _SAMPLE = 1 << 20  # bytes that show the form

@@ -7,21 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablefit.data import (
-    cross_validation,
-    encoding,
-    splits,
-    tagging,
-    tagging_encoding,
-    tagging_splits,
-    tasks,
-    texts,
-)
+from stablefit.data import cross_validation, encoding, splits, tasks, texts
 from stablefit.data.digest import Digest, digest_of
 from stablefit.data.encoding import Encoded
-from stablefit.data.ner import TaggedExamples, label_set
 from stablefit.data.readers import Examples
-from stablefit.data.tagging_encoding import EncodedTags
+from stablefit.data.tags import tagging, tagging_encoding, tagging_splits
+from stablefit.data.tags.ner import TaggedExamples, label_set
+from stablefit.data.tags.tagging_encoding import EncodedTags
 from stablefit.data.tasks import Task
 from stablefit.errors import InputError
 from stablefit.objectives.classification import Classification

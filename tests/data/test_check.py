@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stablefit.data.check import findings, propose_length
+from stablefit.data.checks.check import findings, propose_length
+from stablefit.data.checks.finding import TITLES, Finding
+from stablefit.data.checks.token_counts import token_lengths, unknown_shares
 from stablefit.data.encoding import load_tokenizer
-from stablefit.data.finding import TITLES, Finding
-from stablefit.data.own import Choice, OwnTexts, understand
-from stablefit.data.table import Table
-from stablefit.data.token_counts import token_lengths, unknown_shares
+from stablefit.data.tables.own import Choice, OwnTexts, understand
+from stablefit.data.tables.table import Table
 from stablefit.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_every_code_has_its_section_and_every_section_its_code():
 
 
 def test_every_code_in_the_source_is_one_and_every_one_is_made():
-    files = [ROOT / "stablefit" / "data" / name for name in ("text_findings.py", "label_findings.py")]
+    files = [ROOT / "stablefit" / "data" / "checks" / name for name in ("text_findings.py", "label_findings.py")]
     made = re.findall(r'"(SF\d+)"', "".join(file.read_text() for file in files))
     assert set(made) == set(TITLES)
 

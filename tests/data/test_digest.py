@@ -7,10 +7,10 @@ import pytest
 
 from stablefit.data.digest import digest_of
 from stablefit.data.encoding import encode, load_tokenizer
-from stablefit.data.ner import TaggedExamples
 from stablefit.data.readers import Examples
-from stablefit.data.tagging import Span, tag_names
-from stablefit.data.tagging_encoding import NO_TAG, encode_tags
+from stablefit.data.tags.ner import TaggedExamples
+from stablefit.data.tags.tagging import Span, tag_names
+from stablefit.data.tags.tagging_encoding import NO_TAG, encode_tags
 
 
 @pytest.fixture(scope="module")

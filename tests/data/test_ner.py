@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from stablefit.data import ner
-from stablefit.data.tagging import Span
+from stablefit.data.tags import ner
+from stablefit.data.tags.tagging import Span
 from stablefit.errors import InputError
 
 TYPES = {"试验要素": "TEST", "性能指标": "PERF", "任务场景": "TASK", "系统组成": "SYS"}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stablefit.data.own import Choice, OwnTexts, understand
-from stablefit.data.rows import TableError
-from stablefit.data.table import Table, read_table
+from stablefit.data.tables.own import Choice, OwnTexts, understand
+from stablefit.data.tables.rows import TableError
+from stablefit.data.tables.table import Table, read_table
 from stablefit.errors import InputError
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stablefit.data import own
-from stablefit.data.rows import TableError
-from stablefit.data.table import read_table
+from stablefit.data.tables import own
+from stablefit.data.tables.rows import TableError
+from stablefit.data.tables.table import read_table
 from stablefit.errors import InputError
 from tests.malformed import MALFORMED
 

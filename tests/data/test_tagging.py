@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stablefit.data import tagging
-from stablefit.data.tagging import Span
+from stablefit.data.tags import tagging
+from stablefit.data.tags.tagging import Span
 from stablefit.errors import InputError
 
 SCHEMES = ["iob1", "iob2", "iobes"]

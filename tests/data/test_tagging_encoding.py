@@ -8,9 +8,9 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from stablefit.data.encoding import load_tokenizer
-from stablefit.data.ner import TaggedExamples, read_spans
-from stablefit.data.tagging import Span, spans_to_tags, tag_names
-from stablefit.data.tagging_encoding import NO_TAG, encode_tags
+from stablefit.data.tags.ner import TaggedExamples, read_spans
+from stablefit.data.tags.tagging import Span, spans_to_tags, tag_names
+from stablefit.data.tags.tagging_encoding import NO_TAG, encode_tags
 from stablefit.errors import InputError
 
 TAGS = tag_names(("X", "Y"), "iob2")

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stablefit.data.tagging_splits import choose, read_documents, units, unread
+from stablefit.data.tags.tagging_splits import choose, read_documents, units, unread
 from stablefit.data.tasks import get_task
 from stablefit.errors import InputError
 from tests import tiny

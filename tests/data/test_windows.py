@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stablefit.data.windows import first_pieces, join_windows, split_windows
+from stablefit.data.tags.windows import first_pieces, join_windows, split_windows
 from stablefit.errors import InputError
 
 documents = st.lists(st.integers(0, 9), max_size=40)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stablefit.data.words import split_text
+from stablefit.data.tags.words import split_text
 
 
 @pytest.mark.parametrize(

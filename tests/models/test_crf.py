@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stablefit.data.tagging import allowed_transitions, first_fault, tag_names
+from stablefit.data.tags.tagging import allowed_transitions, first_fault, tag_names
 from stablefit.models import crf
 
 K = 3

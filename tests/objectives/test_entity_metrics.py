@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from stablefit.data.tagging import Span, tag_names
+from stablefit.data.tags.tagging import Span, tag_names
 from stablefit.errors import InputError
 from stablefit.objectives.entity_metrics import Counts, score_spans, score_tags
 

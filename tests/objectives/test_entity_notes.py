@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stablefit.data.tagging import Span
+from stablefit.data.tags.tagging import Span
 from stablefit.objectives import entity_notes
 from stablefit.training import job, plan, settings
 from tests import tiny

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stablefit.commands import export as command
-from stablefit.data import tagging
+from stablefit.data.tags import tagging
 from stablefit.errors import InputError
 from stablefit.models import crf, hf
 from stablefit.serve import crf_decoder, export, model

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stablefit import methods
-from stablefit.data import tagging
+from stablefit.data.tags import tagging
 from stablefit.errors import InputError
 from stablefit.objectives import entity_metrics
 from stablefit.study import grid, reading, report

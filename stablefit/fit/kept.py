@@ -1,0 +1,118 @@
+"""The files of a fit: what its runs said, the model to keep, the rows' answers."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stablefit.errors import InputError
+from stablefit.fit.evidence import Evidence, OutOfFold
+from stablefit.paths import Tree
+from stablefit.training import checkpoints
+from stablefit.training.bundle import FOLDER, Bundle
+from stablefit.training.job import Job
+from stablefit.training.rundir import write_whole
+
+INPUT = "input"  # what came by standard input
+_IGNORED = ("lost+found", ".DS_Store")  # what systems leave in an empty folder
+
+
+def check_free(out: Path) -> None:
+    """Refuses a folder that holds something.
+
+    Raises:
+        InputError: it does, or it is a file.
+    """
+    if out.exists() and (not out.is_dir() or any(name.name not in _IGNORED for name in out.iterdir())):
+        raise InputError(f"--out={out} is not empty and holds no fit; give another folder")
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Writes a file that is there whole or not at all."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(file)
+
+
+def predictions(workdir: Path, job: Job, step: str) -> dict[int, dict[str, np.ndarray]]:
+    """Of each finished seed the ids of the rows that it was tested on, and its outputs.
+
+    Args:
+        workdir: of the study.
+        job: the cell's.
+        step: `best` or `last`: whose outputs.
+    """
+    found = {}
+    for seed in job.settings.seeds:
+        file = workdir / "cells" / job.settings.fingerprint / f"seed_{seed}" / "predictions.npz"
+        if file.is_file():
+            with np.load(file, allow_pickle=False) as stored:
+                found[seed] = {"ids": stored["test_ids"], "outputs": stored[f"test_{step}"]}
+    return found
+
+
+def members(cell: Path, seeds: Sequence[int]) -> list[Tree]:
+    """The parameters of a cell's seeds.
+
+    Raises:
+        InputError: a seed kept none: its run was lost.
+    """
+    return [checkpoints.load_params(cell / f"seed_{seed}" / "best") for seed in seeds]
+
+
+def write_model(folder: Path, bundle: Bundle, trees: Sequence[Tree], facts: Mapping[str, Any]) -> None:
+    """Writes the model as one thing: a reader finds the old one or the new one."""
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    bundle.write(fresh / FOLDER)
+    for i, tree in enumerate(trees):
+        checkpoints.save_params(fresh / "members" / str(i), tree)
+    write_whole(fresh / "facts.json", json.dumps(facts, indent=2) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.replace(folder)
+
+
+def write_out_of_fold(file: Path, oof: OutOfFold, evidence: Evidence) -> None:
+    """One line a row: its label, and what models that never saw it say together and each."""
+    finite = np.isfinite(oof.outputs.reshape(len(oof.outputs), -1)).all(1)
+    outputs = oof.outputs[finite]
+    whole = outputs.mean(0)
+    temporary = file.with_name(f".{file.name}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        if oof.kind == "regression":
+            writer.writerow(["id", "given", "prediction", "spread", *(f"seed_{r}" for r in range(len(outputs)))])
+            for i, name in enumerate(oof.ids):
+                numbers = [whole[i], outputs[:, i].std(ddof=1) if len(outputs) > 1 else "", *outputs[:, i]]
+                writer.writerow([name, oof.targets[i], *numbers])
+        else:
+            columns = [f"p_{label}" for label in oof.labels]
+            writer.writerow(["id", "given", "label", "agreement", *columns])
+            said = _said(oof, outputs, evidence)
+            answer = _said(oof, whole[None], evidence)[0]
+            given = _said(oof, _sure(oof)[None], evidence)[0]
+            for i, name in enumerate(oof.ids):
+                agree = float(np.mean([one[i] == answer[i] for one in said]))
+                writer.writerow([name, given[i], answer[i], f"{agree:.2f}", *(f"{p:.4f}" for p in whole[i])])
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(file)
+
+
+def _sure(oof: OutOfFold) -> np.ndarray:
+    """The labels as probabilities of 0 and 1."""
+    return np.eye(len(oof.labels))[oof.targets] if oof.kind == "classification" else np.asarray(oof.targets, float)
+
+
+def _said(oof: OutOfFold, outputs: np.ndarray, evidence: Evidence) -> list[list[str]]:
+    """The labels that each repeat gives to each row; several with a semicolon between."""
+    if oof.kind == "classification":
+        return [[oof.labels[c] for c in one.argmax(-1)] for one in outputs]
+    limits = np.asarray(evidence.thresholds or [0.5] * len(oof.labels))
+    marks = outputs >= limits
+    return [[";".join(np.array(oof.labels)[row].tolist()) for row in one] for one in marks]

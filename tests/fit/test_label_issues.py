@@ -1,0 +1,51 @@
+"""Rows whose label is probably wrong, against cleanlab and with planted errors."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from stablefit.fit import label_issues
+from stablefit.fit.evidence import weigh
+from tests.fit.out_of_fold import classes, numbers, several
+
+
+@pytest.mark.parametrize("absent", [None, 2], ids=["", "a class without rows"])
+@pytest.mark.parametrize("seed", range(3))
+def test_suspects_are_cleanlabs(seed, absent):
+    cleanlab_filter = pytest.importorskip("cleanlab.filter", reason="cleanlab, the oracle, is not installed")
+    oof = classes(n=300, skill=2.5, seed=seed)
+    rng = np.random.default_rng(seed)
+    given = np.where(rng.random(300) < 0.1, rng.integers(0, 3, 300), oof.targets)
+    given = np.where(given == absent, 0, given)
+    p = oof.outputs.mean(0)
+    want = cleanlab_filter.find_label_issues(
+        given, p, filter_by="confident_learning", return_indices_ranked_by="self_confidence", n_jobs=1
+    )
+    found = label_issues.of_classes(p, given)
+    assert [s.row for s in found] == list(want)
+    assert len(found) > 5
+
+
+def test_planted_wrong_labels_are_found():
+    oof = classes(n=300, skill=9.0)
+    given = oof.targets.copy()
+    given[:10] = (given[:10] + 1) % 3
+    evidence = weigh(dataclasses.replace(oof, targets=given))
+    listed = [row.id for row in evidence.suspects]
+    assert sum(f"tickets.csv:{i + 2}" in listed[:12] for i in range(10)) >= 8
+    assert evidence.suspects[0].given != evidence.suspects[0].predicted
+
+
+def test_suspect_numbers_and_labels():
+    oof = numbers(n=200, noise=0.3)
+    targets = oof.targets.copy()
+    targets[7] += 40
+    evidence = weigh(dataclasses.replace(oof, targets=targets))
+    assert evidence.suspects[0].id == "tickets.csv:9"
+    oof = several(n=200, skill=8.0)
+    targets = oof.targets.copy()
+    targets[5, 1] = 1 - targets[5, 1]
+    first = weigh(dataclasses.replace(oof, targets=targets)).suspects[0]
+    assert first.id == "tickets.csv:7"
+    assert first.given == f"quality: {'yes' if targets[5, 1] else 'no'}"
