@@ -1,4 +1,4 @@
-"""Every field of a run is in stablefit/configs/base.py; here so that `from configs import base` goes on working."""
+"""The base config is stablefit/configs/base.py; here so that `from configs import base` goes on working."""
 
 from stablefit.configs.base import get_config, runlocal, with_argument
 

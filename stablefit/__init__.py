@@ -11,12 +11,22 @@ if TYPE_CHECKING:  # so that a type checker knows what __getattr__ brings
     from stablefit.estimators import Tagger as Tagger
     from stablefit.estimators import TextClassifier as TextClassifier
     from stablefit.estimators import TextRegressor as TextRegressor
+    from stablefit.models.pretrained import load_pretrained as load_pretrained
+    from stablefit.serve.export import export as export
     from stablefit.serve.model import load as load
+    from stablefit.serve.predict import predict as predict
+    from stablefit.training.in_memory import run as run
+    from stablefit.training.observer import Observer as Observer
 
 # What the package offers by name -> the module that holds it; a module itself has no name after the colon.
 _OFFERED = {
     "methods": "stablefit.methods",
+    "load_pretrained": "stablefit.models.pretrained:load_pretrained",
+    "run": "stablefit.training.in_memory:run",
+    "predict": "stablefit.serve.predict:predict",
+    "export": "stablefit.serve.export:export",
     "load": "stablefit.serve.model:load",
+    "Observer": "stablefit.training.observer:Observer",
     "TextClassifier": "stablefit.estimators:TextClassifier",
     "TextRegressor": "stablefit.estimators:TextRegressor",
     "Tagger": "stablefit.estimators:Tagger",

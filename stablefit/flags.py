@@ -14,7 +14,7 @@ from ml_collections import ConfigDict, config_flags
 
 from stablefit.configs import named
 from stablefit.errors import InputError
-from stablefit.training.settings import FIELDS
+from stablefit.fields import FIELDS
 
 SHARED = ("workdir", "quiet", "distributed", "plan")
 MOST = 10_000  # values that a range may stand for
@@ -224,7 +224,7 @@ def _check_fields(argv: Sequence[str], config: ConfigDict) -> None:
         match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match and match[1] not in config:
             near = difflib.get_close_matches(match[1], list(config), n=1)
-            hint = f"did you mean {near[0]}?" if near else "stablefit/configs/base.py holds every field"
+            hint = f"did you mean {near[0]}?" if near else "stablefit/fields.py lists every field"
             raise InputError(f"config field {match[1]} is unknown; {hint}")
 
 

@@ -19,8 +19,8 @@ statistics. `python -m stablefit.main` is the same command.
                           file, such as configs/rte_reinit4.py. What may follow
                           a colon: method=reinit,layers=4 and other methods;
                           examples=1000; runlocal, which shrinks it for a laptop
-  --config.FIELD=VALUE    another value for a field; stablefit/configs/base.py
-                          lists every field with its meaning
+  --config.FIELD=VALUE    another value for a field; docs/fields.md, made from
+                          stablefit/fields.py, lists them all
                           --config.data_file=FILE    --config.data_dir=DIR
                           --config.model=DIR | HUB_ID | package:NAME
                           --config.seeds=0-4         --config.learning_rate=5e-5

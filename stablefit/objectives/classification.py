@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import optax
 
+from stablefit import methods
 from stablefit.data.encoding import Encoded
 from stablefit.objectives import metrics
 from stablefit.objectives.objective import Scores
@@ -16,6 +17,9 @@ class Classification(Sequences):
 
     def losses(self, params: Tree, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         return optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
+
+    def divergences(self, outputs: jax.Array, others: jax.Array, targets: jax.Array) -> jax.Array:
+        return methods.symmetric_kl(outputs, others)
 
     def weights(self, train: Encoded) -> np.ndarray | None:
         """N / (C n_c) for an example of a class with n_c of the N examples, if the classes are to count alike."""

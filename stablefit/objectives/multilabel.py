@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import optax
 
+from stablefit import methods
 from stablefit.data.encoding import Encoded
 from stablefit.objectives import metrics
 from stablefit.objectives.objective import Scores
@@ -19,6 +20,9 @@ class Multilabel(Sequences):
 
     def losses(self, params: Tree, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         return optax.sigmoid_binary_cross_entropy(outputs, targets).mean(-1)
+
+    def divergences(self, outputs: jax.Array, others: jax.Array, targets: jax.Array) -> jax.Array:
+        return methods.symmetric_binary_kl(outputs, others).mean(-1)
 
     def score(self, params: Tree, outputs: np.ndarray, data: Encoded) -> tuple[Scores, np.ndarray]:
         """With a threshold of one half for every label; better ones are chosen on out-of-fold predictions."""

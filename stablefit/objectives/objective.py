@@ -72,6 +72,10 @@ class Objective(Protocol):
         """The loss of each example, [E]; inside the compiled step."""
         ...
 
+    def divergences(self, outputs: jax.Array, others: jax.Array, targets: jax.Array) -> jax.Array:
+        """How far the outputs of two passes are apart, [E]: what R-Drop makes small."""
+        ...
+
     def score(self, params: Tree, outputs: np.ndarray, data: Encoded) -> tuple[Scores, np.ndarray]:
         """The mean loss and the scores of a split, and its predictions as they are kept.
 
@@ -80,6 +84,10 @@ class Objective(Protocol):
             outputs: of the network, one row an example.
             data: the split.
         """
+        ...
+
+    def beside(self, params: Tree, outputs: np.ndarray, data: Encoded) -> dict[str, np.ndarray]:
+        """What is kept of the test set beside the last parameters' predictions; arguments as of `score`."""
         ...
 
     def majority(self, data: Encoded) -> float:

@@ -43,6 +43,9 @@ class Regression(Sequences):
     def losses(self, params: Tree, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         return jnp.square(outputs[:, 0] - targets)
 
+    def divergences(self, outputs: jax.Array, others: jax.Array, targets: jax.Array) -> jax.Array:
+        return jnp.square(outputs[:, 0] - others[:, 0])
+
     def score(self, params: Tree, outputs: np.ndarray, data: Encoded) -> tuple[Scores, np.ndarray]:
         outputs = outputs * self.scale + self.centre if self.standardised else outputs
         return metrics.compute("regression", outputs, data.labels, more=self.standardised), outputs

@@ -75,5 +75,8 @@ class Sequences:
     def weights(self, train: Encoded) -> np.ndarray | None:
         return None
 
+    def beside(self, params: Tree, outputs: np.ndarray, data: Encoded) -> dict[str, np.ndarray]:
+        return {}
+
     def whole(self, params: Tree) -> Tree:
         return params

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from stablefit import methods
 from stablefit.data import encoding
 from stablefit.data.tags import tagging, tagging_splits
-from stablefit.data.tags.tagging_encoding import EncodedTags
+from stablefit.data.tags.tagging_encoding import EncodedTags, n_unparted
 from stablefit.data.tasks import Task
 from stablefit.models import crf, heads
 from stablefit.models.encoder import EncoderConfig
@@ -31,7 +33,7 @@ class Tagging:
     crf: bool
     shared: bool  # several words may be read at one piece
     unread: tuple[str, ...]  # files of the folder that cross-validation leaves aside
-    seen: int = 0  # with nothing held out, so many training documents are scored in its place; 0: a part is held out
+    seen: int = 0  # with no documents for validation, so many training documents are scored in their place
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -44,11 +46,11 @@ class Tagging:
     @property
     def chosen(self) -> list[dict[str, np.ndarray]]:
         """Which documents of `encoded['train']` are in which split, for each fold."""
-        if self.seen:
+        if self.seen and not self.folds:
             n = len(self.encoded["train"])
             return [tagging_splits.everything(n, self.train_examples, self.seen, "test" in self.encoded)]
         unit = tagging_splits.units(self.encoded["train"].documents.groups, self.folds)
-        more = self.task.validation_tail, "dev" in self.encoded
+        more = self.task.validation_tail, "dev" in self.encoded, self.seen
         return [
             tagging_splits.choose(unit, self.train_examples, self.folds, fold, *more) for fold in range(self.folds or 1)
         ]
@@ -70,16 +72,18 @@ class Tagging:
         if missed := entity_notes.missed(tagged):
             said.append(("missed", missed))
         unread = f"; {' and '.join(self.unread)} not read" if self.unread else ""
-        if self.seen:
+        if self.seen and not self.folds:
             said.append(("held out", f"nothing: the scores are of documents that this run was trained on{unread}"))
         if self.folds:
             said.append(("folds", f"{self.folds}: seed s is tested on fold s mod {self.folds}{unread}"))
+        if self.folds and self.seen:
+            said.append(("steps", "none is chosen: validation is of documents that are trained on; the last counts"))
         cuts_train = self.folds or not (self.seen or "dev" in self.encoded or self.task.validation_tail)
         if cuts_train and (whole := entity_notes.whole_documents(self.encoded["train"].documents, self.folds)):
             said.append(("whole", whole))
         if missing := entity_notes.missing([self.data(fold) for fold in range(self.folds or 1)]):
             said.append(("missing", missing))
-        if n := entity_notes.n_unparted(tagged.values()) if self.shared else 0:
+        if n := n_unparted(tagged.values()) if self.shared else 0:
             parts = "only the CRF's transitions can part them" if self.crf else "without a CRF they cannot be parted"
             said.append(("alike", f"the edges of {n} entities are between characters of the same emissions: {parts}"))
         return said
@@ -109,6 +113,10 @@ class Tagging:
     def losses(self, params: Tree, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         return heads.tag_losses(params, outputs, targets)
 
+    def divergences(self, outputs: jax.Array, others: jax.Array, targets: jax.Array) -> jax.Array:
+        """Of the emissions of each word, summed over the words that count, as the losses are."""
+        return jnp.where(targets >= 0, methods.symmetric_kl(outputs, others), 0.0).sum(1)
+
     def score(self, params: Tree, outputs: np.ndarray, data: encoding.Encoded) -> tuple[Scores, np.ndarray]:
         """The loss, the entities' scores, and the tags of all words, document after document.
 
@@ -136,6 +144,19 @@ class Tagging:
         found = entity_metrics.score_spans(gold, spans, unrepresented=lost)
         loss = float(-log_p_D.mean())
         return {"loss": loss, **found.as_row(), "diverged": 0.0}, tags_DxL[data.is_word]
+
+    def beside(self, params: Tree, outputs: np.ndarray, data: encoding.Encoded) -> dict[str, np.ndarray]:
+        """The emissions of all words and the CRF's scores, from which entities have their probabilities.
+
+        Nothing is chosen on the documents of such runs, so there are no others to keep them of.
+        """
+        if not self.seen:
+            return {}
+        assert isinstance(data, EncodedTags)
+        scores = params.get("crf") or crf.init(jax.random.key(0), len(self.labels))
+        emissions = data.joined(outputs)[data.is_word].astype(np.float32)
+        documents = np.array(data.documents.ids, np.str_)
+        return {"documents": documents, "emissions": emissions, **{name: np.asarray(x) for name, x in scores.items()}}
 
     def majority(self, data: encoding.Encoded) -> float:
         """0: the most frequent tag is O, which makes no entity."""

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stablefit.data.tasks import Task
-from stablefit.study import instability, reading, statistics
+from stablefit.fields import FIELDS
+from stablefit.study import instability, reading, statistics, verdicts
 from stablefit.study.reading import Cell, Study
+from stablefit.study.verdicts import ALPHA, Judged, Scored
 from stablefit.training import stopping
-from stablefit.training.settings import NOT_IDENTITY
 
-ALPHA = 0.05
 SLACK = 0.01  # a loss this much above another, relative to it, counts as equal
 _WINDOW = 0.05  # of the baseline's steps: the training loss is averaged over so many, but over five at least
 
@@ -62,10 +62,7 @@ class Setting:
 
     cell: Cell
     changes: dict[str, tuple[Any, Any]]  # field -> its value here, and in the baseline
-    summary: statistics.Summary | None  # None without a finished run
-    comparison: statistics.Comparison | None  # None for the baseline, and where there is nothing to compare
-    p_spread: float  # adjusted by Holm, as the p-value of the comparison; NaN where there is none
-    p_failed: float
+    judged: Judged
     curve: Curve | None
     agreement: Agreement | None
     selection: Selection | None  # in place of all these, where seeds were compared; None until they are all done
@@ -73,6 +70,16 @@ class Setting:
     @property
     def name(self) -> str:
         return self.cell.name
+
+    @property
+    def summary(self) -> statistics.Summary | None:
+        """None without a finished run."""
+        return self.judged.summary
+
+    @property
+    def comparison(self) -> statistics.Comparison | None:
+        """None for the baseline, and where there is nothing to compare."""
+        return self.judged.comparison
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,25 +108,16 @@ def analyse(study: Study) -> list[Group]:
 
 
 def _group(cells: list[Cell]) -> Group:
-    baseline, *others = cells
-    compared: dict[str, statistics.Comparison] = {}
-    sampled = {cell.name for cell in cells if cell.rows and not cell.started}
-    if baseline.name in sampled:
-        runs = {cell.name: cell.runs() for cell in others if cell.name in sampled}
-        compared = statistics.compare(baseline.runs(), runs, ALPHA)
-    p_spread = dict(zip(compared, statistics.holm([c.p_spread for c in compared.values()]), strict=True))
-    p_failed = dict(zip(compared, statistics.holm([_p_failed(c) for c in compared.values()]), strict=True))
+    baseline = cells[0]
+    judged = verdicts.judge([Scored(cell.name, cell.rows, cell.started) for cell in cells], baseline.task)
     window, curves = _curves(cells)
     settings = [
         Setting(
             cell,
             _changes(cell, baseline),
-            statistics.summarise(cell.runs().scores, cell.runs().failed) if cell.name in sampled else None,
-            compared.get(cell.name),
-            p_spread.get(cell.name, math.nan),
-            p_failed.get(cell.name, math.nan),
+            judged[cell.name],
             curve,
-            _agreement(cell) if cell.name in sampled else None,
+            None if judged[cell.name].runs is None else _agreement(cell),
             _selection(cell, baseline),
         )
         for cell, curve in zip(cells, curves, strict=True)
@@ -149,14 +147,9 @@ def _selection(cell: Cell, baseline: Cell) -> Selection | None:
     )
 
 
-def _p_failed(comparison: statistics.Comparison) -> float:
-    enough = min(comparison.n, comparison.n_baseline) >= statistics.MIN_SEEDS
-    return comparison.p_failed if enough else math.nan
-
-
 def _changes(cell: Cell, baseline: Cell) -> dict[str, tuple[Any, Any]]:
     here, there = cell.config, baseline.config
-    names = [name for name in sorted(here | there) if name not in NOT_IDENTITY]
+    names = [name for name in sorted(here | there) if name not in FIELDS or FIELDS[name].names_run]
     return {name: (here.get(name), there.get(name)) for name in names if here.get(name) != there.get(name)}
 
 
@@ -212,23 +205,23 @@ def reinit_series(group: Group) -> list[tuple[int, Setting]]:
 
 def verdict(setting: Setting, group: Group) -> str:
     """What the study says of a setting, as a sentence or two."""
-    if setting.cell.started:
+    outcome, c = setting.judged.outcome, setting.comparison
+    if outcome == "chosen":
         return _selected(setting, group)
-    if setting.summary is None:
-        return "no finished run yet."
-    if setting is group.settings[0]:
+    if outcome == "baseline" and setting.summary:
         return _baseline(setting.summary, len(group.settings) > 1)
-    if setting.comparison is None and group.settings[0].cell.started:
-        return "no verdict: seeds of the baseline were stopped, so that it has no sample of runs to compare with."
-    if setting.comparison is None:
-        return "no verdict: the baseline has no finished run yet."
-    c = setting.comparison
-    if c.verdict == "too few seeds":
+    if c is None:
+        return {
+            "no run": "no finished run yet.",
+            "baseline chosen": "no verdict: seeds of the baseline were stopped, so that it has no sample of runs to "
+            "compare with.",
+        }.get(outcome, "no verdict: the baseline has no finished run yet.")
+    if outcome == "too few seeds":
         return (
             f"no verdict: {seeds(c.n)}, and {seeds(c.n_baseline)} of the baseline; "
             f"at least {statistics.MIN_SEEDS} of each are needed."
         )
-    if c.verdict == "no difference found":
+    if outcome == "no difference found":
         said = (
             f"no difference found ({signed(c.difference)}, {p_value(c.p_adjusted)}); with {_both(c)} a difference of "
             f"{number(c.detectable)} would have been found four times in five."
@@ -236,7 +229,7 @@ def verdict(setting: Setting, group: Group) -> str:
     else:
         low, high = c.improvement_interval
         said = (
-            f"{c.verdict} by {number(abs(c.difference))} ({p_value(c.p_adjusted)}); a run of it beats a run of the "
+            f"{outcome} by {number(abs(c.difference))} ({p_value(c.p_adjusted)}); a run of it beats a run of the "
             f"baseline with probability {number(c.improvement, 2)} ({number(low, 2)} to {number(high, 2)})."
         )
     return " ".join([said, *_failed_runs(setting, group), *_spread(setting, group)])
@@ -280,7 +273,7 @@ def _failed_runs(setting: Setting, group: Group) -> list[str]:
     if summary is None or baseline is None or c is None or not summary.n_failed + baseline.n_failed:
         return []
     counts = f"{summary.n_failed} of {summary.n} runs failed, of the baseline's {baseline.n_failed} of {baseline.n}"
-    said = [f"{counts} ({p_value(setting.p_failed)})."]
+    said = [f"{counts} ({p_value(setting.judged.p_failed)})."]
     if math.isnan(c.p_without_failed):
         said.append("Without failed runs too few are left to compare.")
     elif (c.p_without_failed <= ALPHA) != (c.verdict != "no difference found"):
@@ -290,14 +283,14 @@ def _failed_runs(setting: Setting, group: Group) -> list[str]:
 
 def _spread(setting: Setting, group: Group) -> list[str]:
     baseline = group.settings[0].summary
-    if setting.summary is None or baseline is None or not setting.p_spread <= ALPHA:
+    if setting.summary is None or baseline is None or not setting.judged.p_spread <= ALPHA:
         return []
     if setting.summary.n_failed == setting.summary.n:  # at chance all are alike, which is no merit
         return []
     word = "less" if setting.summary.sd < baseline.sd else "more"
     return [
         f"Its scores spread {word}: SD {number(setting.summary.sd)} against {number(baseline.sd)} "
-        f"({p_value(setting.p_spread)})."
+        f"({p_value(setting.judged.p_spread)})."
     ]
 
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from stablefit.data import tasks
 from stablefit.errors import InputError
-from stablefit.study import launch, statistics
-from stablefit.training import bundle, loop, plan, processes, rundir, stopping
+from stablefit.study import launch, verdicts
+from stablefit.study.verdicts import Scored
+from stablefit.training import bundle, loop, plan, processes, rundir
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, read_lines, write_whole
@@ -197,37 +198,21 @@ def study_table(rows: Mapping[str, Sequence[Mapping[str, Any]]], known: Mapping[
 
 
 def _task_table(task: tasks.Task, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    # Seeds that were kept because they were best are no sample, so their cell is compared with nothing.
-    runs = {name: _runs(cell, task.report_metric) for name, cell in cells.items() if not cell[0].get("started")}
-    baseline, *others = cells
-    others = [name for name in others if name in runs and baseline in runs]
-    compared = statistics.compare(runs[baseline], {name: runs[name] for name in others}) if others else {}
+    judged = verdicts.judge([Scored(name, rows, rows[0].get("started", 0)) for name, rows in cells.items()], task)
     metric = f"{task.name} test {task.report_metric}"
     lines: list[tuple[str, ...]] = [
         ("setting", "seeds", "failed", metric, "sd", "min", "max", "difference", "p", "verdict")
     ]
-    for name, rows in cells.items():
-        if name not in runs:
-            best = stopping.best_of_started(rows, task.selection_metric)["test_best"][task.report_metric]
-            said = f"no verdict: the best of {rows[0]['started']} started, by validation"
-            lines.append((name, str(len(rows)), "-", f"{best:.4f}", "-", "-", "-", "-", "-", said))
+    for name, one in judged.items():
+        s, c = one.summary, one.comparison
+        if s is None:  # seeds that were kept because they were best are no sample
+            best = "-" if one.best is None else f"{one.best['test_best'][task.report_metric]:.4f}"
+            lines.append((name, str(len(cells[name])), "-", best, "-", "-", "-", "-", "-", one.said))
             continue
-        cell = runs[name]
-        s = statistics.summarise(cell.scores, cell.failed)
         sd = "-" if s.n == 1 else f"{s.sd:.4f}"
         numbers = (f"{s.mean:.4f}", sd, f"{s.minimum:.4f}", f"{s.maximum:.4f}")
-        verdict = ("", "", "baseline" if name == baseline else "no verdict: the baseline has stopped seeds")
-        if name in compared:
-            c = compared[name]
-            p = "-" if np.isnan(c.p_adjusted) else f"{c.p_adjusted:.3f}"
-            verdict = (f"{c.difference:+.4f}", p, c.verdict)
-        lines.append((name, str(s.n), str(s.n_failed), *numbers, *verdict))
+        against = ("", "")
+        if c is not None:
+            against = (f"{c.difference:+.4f}", "-" if np.isnan(c.p_adjusted) else f"{c.p_adjusted:.3f}")
+        lines.append((name, str(s.n), str(s.n_failed), *numbers, *against, one.said))
     return plan.fitted(lines, cut=7)
-
-
-def _runs(cell: Sequence[Mapping[str, Any]], metric: str) -> statistics.Runs:
-    return statistics.Runs(
-        np.array([row["test_best"][metric] for row in cell]),
-        np.array([row["failed"] for row in cell]),
-        tuple(row["seed"] for row in cell),
-    )

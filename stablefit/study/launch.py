@@ -15,7 +15,7 @@ import signal
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,19 @@ from stablefit.errors import InputError
 from stablefit.models.vocabulary import Vocabulary
 from stablefit.training import host, loop, signals
 from stablefit.training.job import Job
+from stablefit.training.observer import Observer
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, pack
 
 MAX_RETRIES = 3  # of a task whose node or process died
 
 
-def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress: Progress) -> list[str]:
+def here(
+    jobs: Mapping[str, Job],
+    folders: Mapping[str, RunDirectory],
+    progress: Progress,
+    observers: Sequence[Observer] = (),
+) -> list[str]:
     """Runs the cells in this process, those that can share programs together.
 
     A cohort then has runs of several cells, as many as the device takes. On a CPU it takes one: the cells follow each
@@ -42,6 +48,7 @@ def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress:
         jobs: name of each cell -> what to run.
         folders: name of each cell -> where; seeds that it has are not run again.
         progress: the display.
+        observers: who else is told as it goes on.
 
     Returns:
         a line for everything that could not be run: none.
@@ -50,7 +57,7 @@ def here(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progress:
     for name, job in jobs.items():
         groups.setdefault(job.settings.program, []).append(name)
     for names in groups.values():
-        loop.run_together(jobs[names[0]], {name: folders[name] for name in names}, progress)
+        loop.run_together(jobs[names[0]], {name: folders[name] for name in names}, progress, observers=observers)
     return []
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.study.statistics import Runs
+from stablefit.study.verdicts import sample
 from stablefit.training import bundle
 
 
@@ -56,8 +57,7 @@ class Cell:
 
     def runs(self) -> Runs:
         """The test scores of the best steps; of a diverged run 0."""
-        scores = [row["test_best"][self.task.report_metric] for row in self.rows]
-        return Runs(np.array(scores), np.array([row["failed"] for row in self.rows]), [r["seed"] for r in self.rows])
+        return sample(self.rows, self.task)
 
     def validation(self) -> np.ndarray:
         """[n], the validation scores that the best steps were chosen by."""

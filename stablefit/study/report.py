@@ -190,7 +190,7 @@ def _comparisons(group: Group) -> Table:
         detectable = "–" if c.verdict == "too few seeds" else number(c.detectable)
         verdict = (signed(c.difference), _bare(c.p_adjusted), c.verdict, detectable)
         improvement = f"{number(c.improvement, 2)} {_interval(c.improvement_interval, 2)}"
-        tests = (_bare(p) for p in (setting.p_spread, setting.p_failed, c.p_without_failed))
+        tests = (_bare(p) for p in (setting.judged.p_spread, setting.judged.p_failed, c.p_without_failed))
         rows.append((setting.name, *verdict, improvement, *tests, "paired" if c.paired else "unpaired"))
     return Table(header, rows, words=("runs", "verdict"))
 

@@ -15,14 +15,13 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from stablefit import methods
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
+from stablefit.fields import Hypers, Spec
 from stablefit.models.heads import Head
 from stablefit.paths import Key, Tree
 from stablefit.training import steps
-from stablefit.training.optimizer import make_optimizer
-from stablefit.training.settings import Hypers, Spec
+from stablefit.training.recipe import Recipe
 from stablefit.training.steps import Table, TrainState
 
 MOST_ON_A_DEVICE = 32  # all members are saved at once, and none has a row before all have
@@ -72,6 +71,7 @@ class Cohort:
         model: the network; its `apply` takes tokens, types and segments.
         losses: parameters, outputs and targets -> the loss of each example.
         make_params: key and pre-trained tree -> parameters of one member (new head, re-initialised leaves).
+        recipe: hyper-parameters and T -> what is done at the four times.
         total_steps: T, the length of the schedule.
         mesh: from `make_mesh`.
         members: M.
@@ -82,6 +82,7 @@ class Cohort:
     model: Head
     losses: Callable[[Tree, jax.Array, jax.Array], jax.Array]
     make_params: Callable[[Key, Tree], Tree]
+    recipe: Callable[[Hypers, int], Recipe]
     total_steps: int
     mesh: Mesh
     members: int
@@ -115,8 +116,8 @@ class Cohort:
 
         def init(key: Key, pretrained: Tree, traced: dict[str, Any]) -> TrainState:
             params = self.make_params(key, pretrained)
-            transform, optimizer = self._methods(traced, params)
-            return TrainState(jnp.int32(0), params, optimizer.init(params), transform.init(params))
+            recipe = self._recipe(traced)
+            return TrainState(jnp.int32(0), params, recipe.update(params).init(params), recipe.forward.init(params))
 
         return jax.jit(self._over_members(init, (0, None, 0)), out_shardings=self._by_member)
 
@@ -125,9 +126,14 @@ class Cohort:
         """`train(state, table, batches, noise_keys_M, count, traced)`; donates the state."""
 
         def train(state, table, batches, noise_key, count, traced):
-            transform, optimizer = self._methods(traced, state.params)
+            recipe = self._recipe(traced)
             step_fn = functools.partial(
-                steps.train_step, model=self.model, losses=self.losses, transform=transform, optimizer=optimizer
+                steps.train_step,
+                model=self.model,
+                losses=self.losses,
+                transform=recipe.forward,
+                loss=recipe.loss,
+                optimizer=recipe.update(state.params),
             )
             return steps.segment(state, table, batches, noise_key, count, step_fn)
 
@@ -166,10 +172,8 @@ class Cohort:
     def _by_member(self) -> NamedSharding:
         return NamedSharding(self.mesh, P("member"))
 
-    def _methods(self, traced: dict[str, Any], params: Tree):
-        hypers = dataclasses.replace(self.hypers, **traced)
-        transform = methods.mixout(hypers.mixout_rate, unit=self.spec.mixout_unit, gradient=self.spec.mixout_gradient)
-        return transform, make_optimizer(self.spec, hypers, params, self.total_steps)
+    def _recipe(self, traced: dict[str, Any]) -> Recipe:
+        return self.recipe(dataclasses.replace(self.hypers, **traced), self.total_steps)
 
     def _over_members(self, fn: Callable, in_axes: tuple[int | None, ...]) -> Callable:
         """vmap over the leading axis; with one member the axis is only taken off and put back, which costs nothing."""

@@ -16,19 +16,19 @@ from stablefit.data.tags.ner import TaggedExamples, label_set
 from stablefit.data.tags.tagging_encoding import EncodedTags
 from stablefit.data.tasks import Task
 from stablefit.errors import InputError
+from stablefit.fields import FIELDS, Spec
 from stablefit.objectives.classification import Classification
 from stablefit.objectives.multilabel import Multilabel
 from stablefit.objectives.objective import Objective
 from stablefit.objectives.regression import Regression
 from stablefit.objectives.tagging import Tagging
-from stablefit.training.settings import FIELDS, Settings, Spec
+from stablefit.training.settings import Settings
 
-_OF_TAGGING = {"tag_scheme": "iob2", "pieces": "word", "crf": True}
-_OF_TEXTS = (
-    "data_file", "text_columns", "join_texts", "label_column", "group_column", "id_column", "label_kind",
-    "label_separator", "skip_bad",
-)  # fmt: skip
-_OF_SEQUENCES = {"pooling": "pooler", "head_start": "normal", "class_weights": "none"}
+_OF_TAGGING, _OF_TEXTS, _OF_SEQUENCES = (
+    {name: field.default for name, field in FIELDS.items() if field.only == kind}
+    for kind in ("tagging", "texts", "sequences")
+)
+_OF_OWN_TAGS = ("text_columns", "label_column", "skip_bad")  # the columns by their numbers
 _SEEN = 64  # with nothing held out, so many training rows are scored in its place
 
 
@@ -62,7 +62,7 @@ def read(settings: Settings) -> Callable[[Path, int], Inputs]:
     task = tasks.get_task(spec.task)
     _check_fields(task, settings.values)
     if task.kind == "tagging":
-        _documents(task, spec.data_dir, spec.folds, spec.tag_scheme, spec.train_on_all)
+        _documents(*_tagged_source(task, spec))
         return functools.partial(_tags, task, spec)
     found = _texts(*_source(task, spec))
     return functools.partial(_sequences, found, spec)
@@ -81,7 +81,8 @@ def _check_fields(task: Task, values: Mapping[str, Any]) -> None:
     """Refuses fields that would be ignored."""
     other: dict[str, Any] = {}
     if task.name != "texts":
-        other |= {name: FIELDS[name].before for name in _OF_TEXTS}
+        shared = _OF_OWN_TAGS if task.kind == "tagging" and not task.folder else ()
+        other |= {name: default for name, default in _OF_TEXTS.items() if name not in shared}
     other |= _OF_SEQUENCES if task.kind == "tagging" else _OF_TAGGING
     for name, default in other.items():
         if values[name] != default:
@@ -91,38 +92,28 @@ def _check_fields(task: Task, values: Mapping[str, Any]) -> None:
         raise InputError(
             f"config field data_dir is {values['data_dir']!r}; task {task.name} does not read it: {instead}"
         )
-    if task.kind == "tagging" and values["train_on_all"] and values["folds"]:
-        raise InputError(f"config fields train_on_all=True and folds={values['folds']} exclude each other; set folds=0")
 
 
 # A study asks for the same files once a cell; nobody changes what was read.
 
 
 def _source(task: Task, spec: Spec) -> tuple[Any, ...]:
-    own = tuple(getattr(spec, name) for name in _OF_TEXTS)
+    own = tuple((name, getattr(spec, name)) for name in _OF_TEXTS)
     return task, spec.data_dir, spec.train_examples, spec.folds, own
 
 
 @functools.lru_cache(maxsize=2)
 def _texts(task: Task, data_dir: str, train_examples: int, folds: int, own: tuple[Any, ...]) -> Texts:
     if task.name == "texts":
-        read = texts.read_own(*own, train_examples=train_examples)
+        read = texts.read_own(**dict(own), train_examples=train_examples)
         return Texts(read.task, read.parts, read.said, read.n_skipped, read.columns)
     found = splits.load_splits(task, data_dir, train_examples=train_examples)
     parts = {"train": found.train, "validation": found.validation, "test": found.test}
-    said: tuple[tuple[str, str], ...] = ()
+    said = found.said
     if folds:
         parts = {"train": found.train}
         said = (("unread", "the examples for validation and test: folds are cut from the training examples"),)
-    return Texts(task, parts, (*said, *_beside(task, data_dir)), found.n_skipped, {})
-
-
-def _beside(task: Task, data_dir: str) -> tuple[tuple[str, str], ...]:
-    """Says of a test file that the paper's split has no use for."""
-    if task.columns is None:
-        return ()
-    file = tasks.task_folder(task, data_dir) / "test.tsv"
-    return (("unread", f"{file.name}: as in the paper, test is made of dev; task=texts reads it"),) * file.is_file()
+    return Texts(task, parts, said, found.n_skipped, {})
 
 
 @functools.lru_cache(maxsize=2)
@@ -175,16 +166,21 @@ def _sequences(found: Texts, spec: Spec, directory: Path, vocab_size: int) -> In
     return Inputs(task, objective, digest, found.n_skipped, found.columns)
 
 
+def _tagged_source(task: Task, spec: Spec) -> tuple[Task, str, int, tagging_splits.Reading, bool]:
+    how = tagging_splits.Reading(spec.tag_scheme, spec.text_columns, spec.label_column, spec.skip_bad)
+    return task, spec.data_dir, spec.folds, how, spec.train_on_all
+
+
 @functools.lru_cache(maxsize=2)
 def _documents(
-    task: Task, data_dir: str, folds: int, scheme: tagging.Scheme, train_on_all: bool
+    task: Task, data_dir: str, folds: int, how: tagging_splits.Reading, train_on_all: bool
 ) -> dict[str, TaggedExamples]:
-    return tagging_splits.read_documents(task, data_dir, folds, scheme, train_on_all)
+    return tagging_splits.read_documents(task, data_dir, folds, how, train_on_all)
 
 
 @functools.lru_cache(maxsize=2)
 def _encoded_tags(
-    source: tuple[Task, str, int, tagging.Scheme, bool],
+    source: tuple[Task, str, int, tagging_splits.Reading, bool],
     directory: Path,
     vocab_size: int,
     max_length: int,
@@ -200,7 +196,7 @@ def _encoded_tags(
 
 
 def _tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
-    source = (task, spec.data_dir, spec.folds, spec.tag_scheme, spec.train_on_all)
+    source = _tagged_source(task, spec)
     encoded = _encoded_tags(source, directory, vocab_size, spec.max_length, spec.pieces)
     types = label_set(encoded["train"].documents)
     unread: tuple[str, ...] = ()
@@ -210,7 +206,7 @@ def _tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
     shared = spec.pieces == "text"
     objective = Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, shared, unread, seen)
     digest = digest_of(encoded if spec.folds or spec.train_on_all else objective.data(0), objective.labels)
-    return Inputs(task, objective, digest, 0, {})
+    return Inputs(task, objective, digest, sum(part.n_skipped for part in _documents(*source).values()), {})
 
 
 def forget() -> None:

@@ -10,18 +10,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from stablefit import methods
 from stablefit.data import batches, encoding, tasks
 from stablefit.data.digest import Digest
 from stablefit.errors import InputError
+from stablefit.fields import Hypers, Spec
 from stablefit.models import heads, hf, sources, vocabulary
 from stablefit.models.encoder import EncoderConfig
 from stablefit.objectives.objective import Objective
 from stablefit.paths import Key, Tree
 from stablefit.training import inputs, intermediate, probe, stopping
 from stablefit.training.cohort import Cohort, default_size, make_mesh
-from stablefit.training.optimizer import make_optimizer, reinit_arguments, reinit_mask
-from stablefit.training.settings import Hypers, Settings, Spec
+from stablefit.training.recipe import Recipe, make_recipe, reinit_mask
+from stablefit.training.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -122,12 +122,20 @@ class Job:
 
     @functools.cached_property
     def model(self) -> heads.Head:
-        return self.objective.model(self.encoder, self.spec.dropout, jnp.dtype(self.spec.compute_dtype))
+        model = self.objective.model(self.encoder, self.spec.dropout, jnp.dtype(self.spec.compute_dtype))
+        rate = self.spec.attention_dropout
+        return model if rate < 0 else model.clone(attention_dropout=rate)
 
     def make_params(self, key: Key, pretrained: Tree) -> Tree:
         """The parameters that one member starts from: pre-trained, with a new head and what is re-initialised."""
         params = self.objective.start(key, self.encoder, pretrained)
-        return methods.reinit(key, params, std=self.encoder.initializer_range, **reinit_arguments(self.spec))
+        return self.recipe(self.hypers, 0).init(key, params)
+
+    def recipe(self, hypers: Hypers, total_steps: int) -> Recipe:
+        """What is done at the four times."""
+        return make_recipe(
+            self.spec, hypers, total_steps, std=self.encoder.initializer_range, divergences=self.objective.divergences
+        )
 
     @functools.cached_property
     def shapes(self) -> Tree:
@@ -205,7 +213,7 @@ def load(settings: Settings) -> Job:
     if _rest_follows(job):
         job = _compacted(job)
     _ = job.comparison_step  # for its check
-    jax.eval_shape(make_optimizer(spec, settings.hypers, job.shapes, job.total_steps).init, job.shapes)
+    jax.eval_shape(job.recipe(settings.hypers, job.total_steps).update(job.shapes).init, job.shapes)
     return job
 
 
@@ -244,7 +252,9 @@ def _renumbered(
 def _cohort(job: Job, members: int, total_steps: int) -> Cohort:
     mesh = make_mesh(members, job.spec.batch_size)
     objective = job.objective
-    return Cohort(job.spec, job.hypers, job.model, objective.losses, job.make_params, total_steps, mesh, members)
+    return Cohort(
+        job.spec, job.hypers, job.model, objective.losses, job.make_params, job.recipe, total_steps, mesh, members
+    )
 
 
 # A study asks for the same weights once a cell; nobody changes them.

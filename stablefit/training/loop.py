@@ -9,24 +9,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablefit.data import packing
-from stablefit.data.encoding import Encoded
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
 from stablefit.training import checkpoints, processes, stopping
 from stablefit.training.cohort import Cohort
+from stablefit.training.evaluation import Evaluation, of_member, table
 from stablefit.training.job import Job
 from stablefit.training.member import Member, Run, ledger_row, predictions
+from stablefit.training.observer import Display, JsonLines, Observer, TensorBoard
 from stablefit.training.order import Order
 from stablefit.training.progress import Progress
-from stablefit.training.rundir import MetricsFile, RunDirectory, save_predictions, tensorboard_writer
+from stablefit.training.rundir import RunDirectory, save_predictions
 from stablefit.training.signals import Interrupted, Signals
-from stablefit.training.steps import Table, TrainState
+from stablefit.training.steps import TrainState
 
 
 def run(
-    job: Job, directory: RunDirectory, progress: Progress, seeds: Sequence[int] | None = None
+    job: Job,
+    directory: RunDirectory,
+    progress: Progress,
+    seeds: Sequence[int] | None = None,
+    observers: Sequence[Observer] = (),
 ) -> list[dict[str, Any]]:
     """Trains every seed that the directory does not hold yet, and returns the rows of all, in the order of the config.
 
@@ -35,25 +39,30 @@ def run(
         directory: where; rows that it has are not made again.
         progress: the display, which may be of more than this run.
         seeds: only these.
+        observers: who else is told of it as it goes on.
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
     seeds = job.settings.seeds if seeds is None else seeds
-    run_together(job, {"": directory}, progress, seeds)
+    run_together(job, {"": directory}, progress, seeds, observers)
     rows = directory.results()
     return [rows[seed] for seed in seeds]
 
 
 def run_together(
-    job: Job, cells: Mapping[str, RunDirectory], progress: Progress, seeds: Sequence[int] | None = None
+    job: Job,
+    cells: Mapping[str, RunDirectory],
+    progress: Progress,
+    seeds: Sequence[int] | None = None,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Trains every seed that the directories do not hold yet, of cells that can share programs.
 
     Args:
         job: of any of the cells: what `Settings.program` makes the same is the same for all.
         cells: name of each cell -> where; an empty name is not shown.
-        progress, seeds: as in `run`.
+        progress, seeds, observers: as in `run`.
 
     Raises:
         Interrupted: as `run`.
@@ -61,7 +70,7 @@ def run_together(
     assert all(directory.settings.program == job.settings.program for directory in cells.values())
     if job.comparison_step and len(cells) > 1:  # else the states of all seeds of all cells would lie on disk at once
         for name, directory in cells.items():
-            run_together(job, {name: directory}, progress, seeds)
+            run_together(job, {name: directory}, progress, seeds, observers)
         return
     shown: dict[Run, int] = {}  # how many steps of a run the display knows of
     heading: list[str] = []
@@ -73,7 +82,7 @@ def run_together(
             heading[:] = names
             progress.line(", ".join(names))
         cohort = job.cohort(len(runs), part.total_steps)
-        running = _CohortRun(part, cohort, runs, progress, signals)
+        running = _CohortRun(part, cohort, runs, progress, signals, observers)
         progress.skip(sum(running.step - shown.get(run, 0) for run in runs))
         do(running)
         shown.update(dict.fromkeys(runs, running.step))
@@ -161,16 +170,21 @@ def planned_steps(job: Job, rows: Collection[Mapping[str, Any]]) -> int:
 class _CohortRun:
     """The members of one cohort from their first step, or their last save, to their rows."""
 
-    def __init__(self, job, cohort, runs, progress, signals):
-        self.job: Job = job  # what they share; what is theirs alone is in the settings of each
-        self.cohort: Cohort = cohort
-        self.progress: Progress = progress
-        self.signals: Signals = signals
-        self.several = len({run.cell for run in runs}) > 1
+    def __init__(
+        self,
+        job: Job,
+        cohort: Cohort,
+        runs: Sequence[Run],
+        progress: Progress,
+        signals: Signals,
+        observers: Sequence[Observer],
+    ):
+        self.job = job  # what they share; what is theirs alone is in the settings of each
+        self.cohort, self.progress, self.signals = cohort, progress, signals
         self.streams = [run.settings.stream_seeds(run.seed) for run in runs]
         self.traced = cohort.traced([run.settings.hypers for run in runs])
-        self.tables = {name: self._table(data) for name, data in job.data.items()}
-        self.evaluations = {name: self._evaluation(job.data[name]) for name in ("validation", "test")}
+        self.table = table(job, cohort, job.data["train"])
+        self.validation, self.test = (Evaluation(job, cohort, split) for split in ("validation", "test"))
         self.order = Order(
             [s.data for s in self.streams],
             job.data["train"].lengths,
@@ -185,22 +199,14 @@ class _CohortRun:
         self.best_said: dict[int, np.ndarray] = {}  # predictions of each member on validation
         # The last parameters of members that have stopped; what a save has of them are these.
         self.last = _copy(self.state.params) if job.values["patience"] and len(runs) > 1 else None
-        self.files = [MetricsFile(m.run.folder, self.step, m.evaluated) for m in self.members]
-        self.boards = [tensorboard_writer(run.folder) for run in runs if job.values["tensorboard"]]
+        several = len({run.cell for run in runs}) > 1
+        self.observers: list[Observer] = [
+            JsonLines(self.members, self.step),
+            *([TensorBoard(self.members)] if job.values["tensorboard"] else []),
+            Display(progress, job.task.selection_metric, job.total_steps, several),
+            *observers,
+        ]
         self.saved_at = time.monotonic()
-
-    def _table(self, data: Encoded) -> Table:
-        """A split on the device, with rows that no batch refers to so that all folds have the same shapes."""
-        more = max(0, self.job.n_rows - len(data))
-        arrays = (data.tokens, data.types, self.job.objective.targets(data), *data.further)
-        tokens, types, labels, *further = (np.pad(x, [(0, more), *[(0, 0)] * (x.ndim - 1)]) for x in arrays)
-        return self.cohort.put(Table(tokens, types, labels, tuple(further)))
-
-    def _evaluation(self, data: Encoded) -> tuple[Layout, np.ndarray]:
-        batches, order = packing.evaluation_layout(
-            data.lengths, data.tokens.shape[1], self.job.spec.eval_batch_size, self.cohort.mesh.shape["data"]
-        )
-        return self.cohort.put_batches(batches, by_member=False), order
 
     @property
     def going(self) -> list[Member]:
@@ -223,30 +229,30 @@ class _CohortRun:
     def _train(self, batches: Layout, count: int) -> None:
         clock = time.monotonic()
         batches = self.cohort.put_batches(batches, by_member=True)
-        self.state, records = self.cohort.train(
-            self.state, self.tables["train"], batches, self.noise_keys, count, self.traced
-        )
+        self.state, records = self.cohort.train(self.state, self.table, batches, self.noise_keys, count, self.traced)
         records = {name: np.asarray(x)[:, :count].tolist() for name, x in processes.read(records).items()}
+        told: list[list[dict[str, Any]]] = []
         for i, member in enumerate(self.members):
             if member.stopped:
                 continue
             rows = [dict(zip(records, row, strict=True)) for row in zip(*(r[i] for r in records.values()), strict=True)]
             member.seconds += (time.monotonic() - clock) / len(self.members)
             member.diverged |= not np.isfinite(records["loss"][i]).all()
-            self._log(i, [{"step": self.step + s, **row} for s, row in enumerate(rows, start=1)])
+            told.append([{"step": self.step + s, **row} for s, row in enumerate(rows, start=1)])
         self.step += count
-        last = [losses[-1] for losses, member in zip(records["loss"], self.members, strict=True) if not member.stopped]
-        self._show(count, float(np.mean(last)))
+        for observer in self.observers:
+            observer.step(self.going, told)
         signum = processes.largest(self.signals.received or 0)
         if signum:
             self.save()
             raise Interrupted(signum)
 
     def _evaluate(self) -> None:
-        scores, said = self._score(self.state.params, "validation")
+        scores, said = self.validation.score(self.state.params)
         name, total, patience = self.job.task.selection_metric, self.job.total_steps, self.job.values["patience"]
         going = np.array([not member.stopped for member in self.members])
         improved = going & [s[name] > m.best_score for s, m in zip(scores, self.members, strict=True)]
+        evaluated = self.going
         for i, member in enumerate(self.members):
             if member.stopped:
                 continue
@@ -256,12 +262,9 @@ class _CohortRun:
                 member.waited = 0
                 self.best_said[i] = said[i]
             member.stopped = 0 < patience <= member.waited and self.step < total
-            self._log(i, [{"step": self.step, "split": "validation", **score}])
-            note = "  best so far" if improved[i] else "  stopped by patience" if member.stopped else ""
-            self.progress.line(
-                f"{self._title(member)}  step {self.step}/{total}  validation {name} {score[name]:.4f}"
-                f"  loss {score['loss']:.4f}{note}"
-            )
+        rows = [{"step": self.step, "split": "validation", **scores[i]} for i in np.flatnonzero(going)]
+        for observer in self.observers:
+            observer.evaluation(evaluated, rows)
         if improved.any():
             self.best = self.cohort.keep_better(self.best, self.state.params, self.cohort.put(improved, "member"))
         if self.last is not None:  # those that stop now have theirs for the last time
@@ -270,15 +273,6 @@ class _CohortRun:
         if processes.largest(overdue) and self.step < total:
             self.save()
 
-    def _score(self, params: Tree, split: str) -> tuple[list[dict[str, float]], list[np.ndarray]]:
-        batches, order = self.evaluations[split]
-        outputs = np.asarray(processes.read(self.cohort.predict(params, self.tables[split], batches)))
-        outputs = outputs.reshape(len(self.members), -1, *outputs.shape[3:])[:, order]
-        heads = {name: tree for name, tree in params.items() if name != "encoder"}
-        data, score = self.job.data[split], self.job.objective.score
-        scores, predictions = zip(*(score(_member(heads, i), one, data) for i, one in enumerate(outputs)), strict=True)
-        return list(scores), list(predictions)
-
     def finish(self, stopped: str = "") -> None:
         """Scores the members on the test set and adds their rows.
 
@@ -286,19 +280,27 @@ class _CohortRun:
             stopped: what ended those that neither patience nor the last step did.
         """
         last_params = self.state.params if self.last is None else self.last
-        last, last_said = self._score(last_params, "test")
+        data, objective = self.job.data["test"], self.job.objective
+        outputs = self.test.outputs(last_params)
+        last, last_said = zip(*(objective.score(*one, data) for one in outputs), strict=True)
+        beside = [{f"test_{name}": x for name, x in objective.beside(*one, data).items()} for one in outputs]
         same = all(member.best_step == member.evaluated for member in self.members)
-        best, best_said = (last, last_said) if same else self._score(self.best, "test")
+        best, best_said = (last, last_said) if same else self.test.score(self.best)
         if len(self.best_said) < len(self.members):  # it is not saved, and the best step was in another process
-            self.best_said = dict(enumerate(self._score(self.best, "validation")[1]))
+            self.best_said = dict(enumerate(self.validation.score(self.best)[1]))
         kept = {"none": {}, "best": {"best": self.best}, "best_and_last": {"best": self.best, "last": last_params}}
         layout = {"members": self.cohort.members, "mesh": dict(self.cohort.mesh.shape)}
+        rows: list[dict[str, Any]] = []
         for i, member in enumerate(self.members):
             folder, ended = member.run.folder, "patience" if member.stopped else stopped
-            save_predictions(folder, predictions(self.job, self.best_said[i], best_said[i], last_said[i]))
+            said = predictions(self.job, self.best_said[i], best_said[i], last_said[i])
+            save_predictions(folder, said | beside[i])
             for name, params in kept[self.job.values["keep"]].items():
-                checkpoints.save_params(folder / name, self.job.whole(_member(params, i)))
-            member.run.directory.finish(ledger_row(self.job, member, best[i], last[i], ended, layout))
+                checkpoints.save_params(folder / name, self.job.whole(of_member(params, i)))
+            rows.append(ledger_row(self.job, member, best[i], last[i], ended, layout))
+            member.run.directory.finish(rows[-1])
+        for observer in self.observers:
+            observer.end(self.members, rows)
 
     def _start(self, runs: Sequence[Run]) -> tuple[TrainState, Tree, int, list[Member]]:
         """Fresh members, or the newest save that all of them have and that can be read."""
@@ -306,7 +308,7 @@ class _CohortRun:
         state = self.cohort.init(keys, self.cohort.put(self.job.beginning), self.traced)
         best = _copy(state.params)
         common = set.intersection(*(set(checkpoints.saved_steps(run.state)) for run in runs))
-        like = _member((state, best), 0) if common else None
+        like = of_member((state, best), 0) if common else None
         for step in sorted(common, reverse=True):
             try:
                 saved = [checkpoints.restore_state(run.state, step, like) for run in runs]
@@ -323,42 +325,14 @@ class _CohortRun:
     def save(self) -> None:
         """Puts on disk what the members can go on from."""
         for i, member in enumerate(self.members):
-            state, best = _member((self.state, self.best), i)
+            state, best = of_member((self.state, self.best), i)
             if member.stopped and self.last is not None:
-                state = state.replace(params=_member(self.last, i))
+                state = state.replace(params=of_member(self.last, i))
             checkpoints.save_state(member.run.state, self.step, (state, best), member.record)
         self.saved_at = time.monotonic()
 
-    def _show(self, steps: int, loss: float) -> None:
-        going, name = self.going, self.job.task.selection_metric
-        first, final = going[0], going[-1]
-        if len(going) == 1:
-            who = self._title(first)
-        elif self.several:
-            who = f"{len(going)} runs of {len({member.run.cell for member in going})} cells"
-        else:
-            who = f"seeds {first.run.seed}..{final.run.seed}"
-        score = f"best {name} {first.best_score:.4f}" if first.best_validation else ""
-        where = f"{who} step {self.step}/{self.job.total_steps}"
-        self.progress.advance(steps * len(going), where, loss, score)
-
-    def _title(self, member: Member) -> str:
-        return f"{member.run.cell}  seed {member.run.seed}" if self.several else f"seed {member.run.seed}"
-
-    def _log(self, i: int, rows: list[dict[str, Any]]) -> None:
-        self.files[i].add(rows)
-        for board in self.boards[i : i + 1]:
-            for row in rows:
-                prefix = row.get("split", "train")
-                for name in row.keys() - {"step", "split"}:
-                    board.add_scalar(f"{prefix}/{name}", row[name], row["step"])
-
 
 _copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # one program, not one for each shape
-
-
-def _member(tree: Tree, i: int) -> Tree:
-    return processes.read(jax.tree.map(lambda x: x[i], tree))
 
 
 def _keys(cohort: Cohort, seeds: list[int], stream: str) -> jax.Array:

@@ -13,13 +13,13 @@ import jax
 
 from stablefit import methods
 from stablefit.data import batches
+from stablefit.fields import FIELDS
 from stablefit.models.vocabulary import Vocabulary
 from stablefit.paths import depths, map_named, names
 from stablefit.training import stopping
 from stablefit.training.cohort import make_mesh
 from stablefit.training.job import Job
-from stablefit.training.optimizer import reinit_mask
-from stablefit.training.settings import IDENTITY
+from stablefit.training.recipe import reinit_mask
 
 
 def announcement(job: Job, process: str = "") -> str:
@@ -120,23 +120,8 @@ def _stopping(job: Job) -> str:
 
 def methods_on(job: Job) -> list[str]:
     """The methods that are not at their identity, as field=value."""
-    values = job.values
-    shown = {name: identity for name, identity in IDENTITY.items() if name not in ("learning_rate", "clip_norm")}
-    shown |= {
-        "bias_correction": "both",
-        "reinit_layers": 0,
-        "reinit_blocks": (),
-        "reinit_patterns": "",
-        "reinit_pooler": False,
-        "lr_multipliers": "",
-        "schedule": "linear",
-        "max_steps": 0,
-        "init_from": "",
-        "pooling": "pooler",
-        "head_start": "normal",
-        "class_weights": "none",
-    }
-    return [f"{name}={values[name]}" for name, identity in shown.items() if values[name] != identity]
+    on = [field.name for field in FIELDS.values() if field.is_method and job.values[field.name] != field.off]
+    return [f"{name}={job.values[name]}" for name in on]
 
 
 def parameter_rows(job: Job) -> list[tuple[str, ...]]:

@@ -45,6 +45,7 @@ def train_step(
     losses: Callable[[Tree, jax.Array, jax.Array], jax.Array],
     transform: methods.ParamTransform,
     optimizer: optax.GradientTransformation,
+    loss: methods.LossTransform | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update.
 
@@ -57,25 +58,31 @@ def train_step(
         batch: which of them, and where they lie in the rows; without the axis S.
         noise_key: of the member.
         losses: parameters, outputs and targets -> the loss of each example.
+        transform, loss, optimizer: what is done to the parameters of a pass, to the loss, to the updates. An optimizer
+            that takes the gradient anew elsewhere is given `grad_fn(params, step)`, the convention of optax.
 
     Returns:
         the next state, and the loss and the norm of the gradient before clipping, both of shape ().
     """
     step_key = jax.random.fold_in(noise_key, state.step)
 
-    def loss_fn(params: Tree) -> jax.Array:
-        effective = transform.apply(step_key, params, state.anchor)
-        rngs = {"dropout": key_for(step_key, "dropout")}
+    def forward(params: Tree, key: Key) -> methods.Pass:
+        effective = transform.apply(key, params, state.anchor)
+        rngs = {"dropout": key_for(key, "dropout")}
         outputs = _apply(model, effective, table, batch, deterministic=False, rngs=rngs)
-        each = losses(effective, outputs, jnp.asarray(table.labels)[batch.examples])
-        # where, not a product: a filler must not leak a NaN of its own into the sum
-        return jnp.sum(jnp.where(batch.weights > 0, each * batch.weights, 0.0)) / jnp.sum(batch.weights)
+        targets = jnp.asarray(table.labels)[batch.examples]
+        return methods.Pass(losses(effective, outputs, targets), outputs, targets, jnp.asarray(batch.weights))
 
-    loss, grads = jax.value_and_grad(loss_fn)(state.params)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    def loss_fn(params: Tree) -> jax.Array:
+        return (loss or methods.same_loss()).apply(forward, params, step_key).loss
+
+    value, grads = jax.value_and_grad(loss_fn)(state.params)
+    updates, opt_state = optax.with_extra_args_support(optimizer).update(
+        grads, state.opt_state, state.params, grad_fn=lambda params, step: jax.grad(loss_fn)(params)
+    )
     params = optax.apply_updates(state.params, updates)
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)
-    return state, {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+    return state, {"loss": value, "grad_norm": optax.tree.norm(grads)}
 
 
 def predict(params: Tree, table: Table, batch: Layout, model: Head, method: str | None = None) -> jax.Array:

@@ -13,10 +13,10 @@ from stablefit import methods
 
 
 class Method(NamedTuple):
-    """One row. `make(x)` is an optax transform, a ParamTransform, or for "init" a function (key, params) -> params."""
+    """One row. `make(x)` is an optax transform, a ParamTransform, a LossTransform, or (key, params) -> params."""
 
     name: str
-    kind: str  # "update", "forward" or "init"
+    kind: str  # "update", "forward", "loss" or "init"
     make: Callable[[Any], Any]
     identity: Any  # a Python number, or None for a method that has no identity
     value: float  # exact in bfloat16, so that Python and traced scalars hold the same number
@@ -51,6 +51,8 @@ TABLE = [
     Method("mixout", "forward", methods.mixout, 0, 0.5),
     Method("mixout_weight", "forward", lambda x: methods.mixout(x, unit="weight"), 0.0, 0.5),
     Method("mixout_official", "forward", lambda x: methods.mixout(x, gradient="official"), 0, 0.25),
+    Method("r_drop", "loss", lambda x: methods.r_drop(x, lambda z, others, _: methods.symmetric_kl(z, others)), 0, 0.5),
+    Method("sam", "loss", methods.sam, 0.0, 0.125),
     Method("reinit_layers", "init", lambda x: functools.partial(methods.reinit, layers=x), 0, 1),
     Method("reinit_std", "init", lambda x: functools.partial(methods.reinit, indices=[1], std=x), None, 0.125),
 ]
@@ -80,11 +82,41 @@ def gradient(params: Any, step: Any) -> Any:
 def adapted(method: Method, value: Any, key: jax.Array) -> optax.GradientTransformationExtraArgs:
     """The method as one optax transform with `grad_fn`; not for "init"."""
     made = method.make(value)
+    if method.kind == "loss":
+        return what_it_adds(made, key)
     return (
         methods.as_gradient_transformation(made, key)
         if method.kind == "forward"
         else optax.with_extra_args_support(made)
     )
+
+
+def noisy(params: Any, key: jax.Array) -> methods.Pass:
+    """A forward pass over four examples, of which one is a filler, with noise; every leaf has a part in it."""
+    parts = [
+        jax.vmap(lambda angle, w=w: jnp.cos(w.astype(jnp.float32) + angle).mean())(jnp.arange(12.0)).reshape(4, 3)
+        for w in jax.tree.leaves(params)
+    ]
+    logits = sum(parts) * (1 + 0.5 * jax.random.normal(key, (4, 3)))
+    labels = jnp.arange(4) % 3
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return methods.Pass(losses, logits, labels, jnp.array([1.0, 0.5, 2.0, 0.0]))
+
+
+def what_it_adds(made: methods.LossTransform, key: jax.Array) -> optax.GradientTransformationExtraArgs:
+    """A transform of losses as an optax transform: its gradient of `noisy`, less that of `noisy` itself, is added."""
+    if made == methods.same_loss():
+        return optax.with_extra_args_support(optax.identity())
+
+    def update(updates: Any, count: jax.Array, params: Any, **_: Any) -> tuple[Any, jax.Array]:
+        step_key = jax.random.fold_in(key, count)
+        with_it, without = (
+            jax.grad(lambda p, t=t: t.apply(noisy, p, step_key).loss)(params) for t in (made, methods.same_loss())
+        )
+        added = jax.tree.map(lambda u, a, b: (u + (a - b)).astype(u.dtype), updates, with_it, without)
+        return added, count + 1
+
+    return optax.GradientTransformationExtraArgs(lambda params: jnp.zeros((), jnp.int32), update)
 
 
 def start(method: Method, value: Any, key: jax.Array, params: Any) -> tuple[Any, Any]:

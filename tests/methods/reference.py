@@ -107,7 +107,7 @@ def clip_global(max_norm):
         while True:
             gradients, _ = yield updates
             norm = math.sqrt(sum(float(np.sum(g * g)) for g in gradients.values()))
-            updates = {name: g * min(1.0, max_norm / norm) for name, g in gradients.items()}
+            updates = {name: g * min(1.0, max_norm / norm if norm else 1.0) for name, g in gradients.items()}
 
     return run
 
@@ -120,7 +120,7 @@ def clip_component(max_norm):
             updates = {}
             for name, g in gradients.items():
                 norm = math.sqrt(float(np.sum(g * g)))
-                updates[name] = g * min(1.0, max_norm / norm)
+                updates[name] = g * min(1.0, max_norm / norm if norm else 1.0)
 
     return run
 
@@ -159,3 +159,36 @@ def trajectory(parts, params, gradient, steps):
             updates = part.send((updates, params))
         params = {name: w + updates[name] for name, w in params.items()}
     return params
+
+
+def softmax(z):
+    e = np.exp(z - z.max())
+    return e / e.sum()
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def symmetric_kl(p, q):
+    """Of two distributions: the mean of both directions, term by term."""
+    forth = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+    back = sum(b * math.log(b / a) for a, b in zip(p, q, strict=True))
+    return (forth + back) / 2
+
+
+def r_drop(one, other, labels, weights, alpha):
+    """The loss of a batch of classes from the logits of two passes."""
+    total = 0.0
+    for z, y, label, weight in zip(one, other, labels, weights, strict=True):
+        p, q = softmax(z), softmax(y)
+        losses = -math.log(p[label]), -math.log(q[label])
+        total += weight * (sum(losses) / 2 + alpha * symmetric_kl(p, q))
+    return total / sum(weights)
+
+
+def sam(gradient, params, rho):
+    """The gradient at a step of length rho up the gradient; `gradient(params)` of a dictionary of arrays."""
+    up = gradient(params)
+    norm = math.sqrt(sum(float(np.sum(g * g)) for g in up.values()))
+    return gradient({name: w + rho * up[name] / norm for name, w in params.items()})

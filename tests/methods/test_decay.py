@@ -33,6 +33,12 @@ def test_mask_leaves_out_biases_and_norm_scales():
     assert len(names) == 3 + 2 * 6 + 2
 
 
+def test_the_scores_of_a_crf_do_not_decay():
+    scores = {"transitions": jnp.ones((2, 2)), "start": jnp.ones(2), "end": jnp.ones(2)}
+    mask = methods.decay_mask({"crf": scores, "head": {"kernel": jnp.ones((2, 2))}, "crf_like": {"kernel": 0}})
+    assert on(mask) == {"head/kernel", "crf_like/kernel"}
+
+
 @pytest.mark.parametrize("rate", [0.1, jnp.float32(0.1)], ids=["python", "traced"])
 def test_weight_decay_decays_with_zero_gradients(rate):
     params = encoder_tree(blocks=1)

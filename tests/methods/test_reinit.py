@@ -53,13 +53,15 @@ def test_layer_1_is_not_layer_10(params):
     assert all(name.startswith("encoder/layer_1/") for name in names)
 
 
-def test_values_are_normal_with_the_std_and_norms_and_biases_are_plain():
+@pytest.mark.parametrize("std", [0.02, 0.3])
+def test_values_are_normal_with_the_std_and_norms_and_biases_are_plain(std):
     params = encoder_tree(blocks=1, width=40)
-    block = methods.reinit(KEY, params, layers=1)["encoder"]["layer_0"]
+    arguments = {} if std == 0.02 else {"std": std}  # BERT's is the default
+    block = methods.reinit(KEY, params, layers=1, **arguments)["encoder"]["layer_0"]
     drawn = np.concatenate([block["intermediate"]["kernel"].ravel(), block["output"]["kernel"].ravel()])
-    assert np.std(drawn) == pytest.approx(0.02, rel=0.05)
-    assert abs(np.mean(drawn)) < 0.002
-    assert np.max(np.abs(drawn)) > 0.05  # more than 2.5 std: not truncated at 2
+    assert np.std(drawn) == pytest.approx(std, rel=0.05)
+    assert abs(np.mean(drawn)) < 0.1 * std
+    assert np.max(np.abs(drawn)) > 2.5 * std  # not truncated at 2
     assert np.all(block["LayerNorm"]["scale"] == 1)
     assert np.all(block["attention"]["LayerNorm"]["bias"] == 0)
     assert np.all(block["attention"]["query"]["bias"] == 0)

@@ -1,7 +1,6 @@
 """Cells that share programs: one cohort has runs of several, and every row is as if its cell were alone."""
 
 import contextlib
-import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +12,7 @@ from tests import tiny
 from tests.training.test_fields import with_small_network
 from tests.training.test_loop import assert_same_bits, traces
 from tests.training.test_stopping import without_times
+from tests.training.watching import StopAfter
 
 BASE = {"max_steps": 8, "evaluations": 4, "seeds": (0, 1), "weight_decay": 0.1}
 CELLS = {"slow": {"learning_rate": 3e-3}, "fast": {"learning_rate": 2e-2, "weight_decay": 0.5, "init_seed": 7}}
@@ -31,29 +31,14 @@ def cells(load):
     return lambda **changes: {name: with_small_network(load(**own | changes)) for name, own in CELLS.items()}
 
 
-def run(jobs, path, display=QUIET):
+def run(jobs, path, display=QUIET, observers=()):
     """The rows of each cell."""
     with contextlib.ExitStack() as stack:
         folders = {
             name: stack.enter_context(rundir.RunDirectory(path / name, one.settings)) for name, one in jobs.items()
         }
-        assert launch.here(jobs, folders, display) == []
+        assert launch.here(jobs, folders, display, observers) == []
     return {name: rundir.read_lines(path / name / "results.jsonl") for name in jobs}
-
-
-def stop_after(patch, count):
-    """SIGTERM after so many steps of one member; one step a piece."""
-    show, seen = loop._CohortRun._show, []
-
-    def show_and_stop(self, steps, loss):
-        seen.append(steps)
-        if sum(seen) == count:
-            signal.raise_signal(signal.SIGTERM)
-        show(self, steps, loss)
-
-    patch.setattr(order, "PIECE_SECONDS", 0.0)
-    patch.setattr(loop._CohortRun, "_show", show_and_stop)
-    return seen
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +81,15 @@ def test_a_run_is_the_same_whoever_else_is_in_the_cohort(alone, together):
 def test_an_interrupted_cohort_goes_on(together, cells, tmp_path, monkeypatch, after):
     jobs = cells(cohort_size=4)
     with monkeypatch.context() as patch:
-        stop_after(patch, after)
+        patch.setattr(order, "PIECE_SECONDS", 0.0)  # one step a piece
         with pytest.raises(signals.Interrupted):
-            run(jobs, tmp_path)
+            run(jobs, tmp_path, observers=[StopAfter(after)])
     assert all(
         checkpoints.saved_steps(tmp_path / name / f"seed_{s}/state")[-1] == after for name in CELLS for s in (0, 1)
     )
-    with monkeypatch.context() as patch:
-        seen = stop_after(patch, None)
-        rows = run(jobs, tmp_path)
-    assert sum(seen) == 8 - after
+    watch = StopAfter()
+    rows = run(jobs, tmp_path, observers=[watch])
+    assert watch.seen == 8 - after
     for name in CELLS:
         assert without_times(rows[name]) == without_times(together[1][name])
         for seed in (0, 1):
@@ -135,13 +119,12 @@ def test_a_cell_that_comes_later_costs_the_others_nothing(cells, tmp_path, monke
     """The first cell goes on from where it was killed, though the second has nothing to go on from."""
     jobs = cells(cohort_size=4)
     with monkeypatch.context() as patch:
-        stop_after(patch, 6)
+        patch.setattr(order, "PIECE_SECONDS", 0.0)
         with pytest.raises(signals.Interrupted):
-            run({"slow": jobs["slow"]}, tmp_path)
-    with monkeypatch.context() as patch:
-        seen = stop_after(patch, None)
-        run(jobs, tmp_path)
-    assert sum(seen) == 2 + 8
+            run({"slow": jobs["slow"]}, tmp_path, observers=[StopAfter(6)])
+    watch = StopAfter()
+    run(jobs, tmp_path, observers=[watch])
+    assert watch.seen == 2 + 8
 
 
 def test_seeds_are_compared_within_their_cell(cells, tmp_path):
@@ -204,7 +187,9 @@ def test_a_cell_that_shares_programs_compiles_nothing(cells, tmp_path, monkeypat
 def test_cells_of_other_programs_are_apart(load, tmp_path, monkeypatch, one, other):
     jobs = {"one": load(**one), "other": load(**other), "third": load(**one, learning_rate=1e-3, seeds=(5,))}
     groups = []
-    monkeypatch.setattr(loop, "run_together", lambda leader, cells, display: groups.append((leader, list(cells))))
+    monkeypatch.setattr(
+        loop, "run_together", lambda leader, cells, display, observers: groups.append((leader, list(cells)))
+    )
     with contextlib.ExitStack() as stack:
         folders = {
             name: stack.enter_context(rundir.RunDirectory(tmp_path / name, job.settings)) for name, job in jobs.items()

@@ -1,4 +1,4 @@
-"""No dead fields: every field of configs/base.py changes what a tiny run gives, or is listed with the reason.
+"""No dead fields: every field of stablefit/fields.py changes what a tiny run gives, or is listed with the reason.
 
 Most of such a test is compiling, and most of that is the encoder. So all runs but those of NETWORK have a network of
 eight parameters in its place; everything else is as in any run.
@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from stablefit.data import tasks
 from stablefit.errors import InputError
+from stablefit.fields import FIELDS
 from stablefit.training import checkpoints, job, loop, progress, rundir, settings
 from tests import tiny
 
@@ -84,6 +85,8 @@ CASES: dict[str, Case] = {
     "layer_decay": Case(0.5),
     "layer_decay_convention": Case("electra", {"layer_decay": 0.5}),
     "lr_multipliers": Case("head/.*=10"),
+    "r_drop": Case(2.0, {"mixout_rate": 0.5}),
+    "sam_rho": Case(0.5),
     "reinit_layers": Case(1),
     "reinit_blocks": Case((0,)),
     "reinit_patterns": Case("encoder/layer_0/.*/kernel"),
@@ -92,6 +95,7 @@ CASES: dict[str, Case] = {
     "mixout_unit": Case("weight", {"mixout_rate": 0.5}),
     "mixout_gradient": Case("official", {"mixout_rate": 0.5}),
     "dropout": Case(0.3),
+    "attention_dropout": Case(0.3),
     "seeds": Case((1,)),
     "init_seed": Case(1),
     "data_seed": Case(1),
@@ -100,7 +104,7 @@ CASES: dict[str, Case] = {
 }
 
 # The encoder itself reads these, or the network is another.
-NETWORK = ("dropout", "compute_dtype", "folds", "pieces", "crf", "pooling", "head_start")
+NETWORK = ("dropout", "attention_dropout", "compute_dtype", "folds", "pieces", "crf", "pooling", "head_start")
 
 # The tests at the end check that these do what they are for, and change no result.
 NOT_MEANT_TO: dict[str, str] = {
@@ -217,7 +221,7 @@ def same(one: Result, other: Result) -> bool:
 
 
 def test_every_field_is_in_one_of_the_tables():
-    assert CASES.keys() | NOT_MEANT_TO.keys() == settings.FIELDS.keys()
+    assert CASES.keys() | NOT_MEANT_TO.keys() == FIELDS.keys()
     assert not CASES.keys() & NOT_MEANT_TO.keys()
 
 
@@ -313,7 +317,7 @@ def test_tensorboard(result, place, tmp_path):
 
 def test_a_run_that_was_begun_before_a_field_existed_is_still_the_same_run(tmp_path):
     now = settings.read(tiny.config(tmp_path))
-    newer = [name for name, field in settings.FIELDS.items() if field.before is not None]
+    newer = [name for name, field in FIELDS.items() if field.before is not None]
     assert newer
     assert not set(newer) & now.identity.keys()
     with rundir.RunDirectory(tmp_path / "w", now):

@@ -10,6 +10,7 @@ import pytest
 from stablefit.errors import InputError
 from stablefit.training import checkpoints, job, loop, order, processes, progress, rundir, settings
 from tests import tiny
+from tests.training.watching import StopAfter
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +27,9 @@ def prepare(tiny_root):
     return make
 
 
-def run(the_job, path):
+def run(the_job, path, observers=()):
     with rundir.RunDirectory(path, the_job.settings) as directory:
-        return loop.run(the_job, directory, progress.Progress(0, quiet=True))
+        return loop.run(the_job, directory, progress.Progress(0, quiet=True), observers=observers)
 
 
 def traces(path, seed=0):
@@ -100,23 +101,12 @@ def test_seeds_differ(whole):
 def test_an_interrupted_run_goes_on_with_the_same_bits(whole, prepare, tmp_path, monkeypatch, step):
     """SIGTERM inside a segment, at its last step, at the last of all, and in the second seed."""
     the_job, path = prepare(seeds=(0, 1)), tmp_path / "run"
-    seen = 0
-    train = loop._CohortRun._show
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def show(self, steps, loss):
-        nonlocal seen
-        seen += steps
-        if seen >= step:
-            signal.raise_signal(signal.SIGTERM)
-        train(self, steps, loss)
-
+    watch, handler = StopAfter(step), signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(order, "PIECE_SECONDS", 0.0)  # one step a piece
-    monkeypatch.setattr(loop._CohortRun, "_show", show)
     with pytest.raises(loop.Interrupted) as stop:
-        run(the_job, path)
+        run(the_job, path, [watch])
     assert stop.value.signum == signal.SIGTERM
-    assert seen == step
+    assert watch.seen == step
     monkeypatch.undo()
     assert signal.getsignal(signal.SIGTERM) == handler
     rows = run(the_job, path)
@@ -129,16 +119,8 @@ def test_a_damaged_save_is_not_used(whole, prepare, tmp_path, monkeypatch):
     """The save before it is, and the bits are those of the whole run; if there is none, one line says what to do."""
     the_job, path = prepare(seeds=(0, 1), checkpoint_minutes=0.0), tmp_path / "run"
     monkeypatch.setattr(order, "PIECE_SECONDS", 0.0)
-    show = loop._CohortRun._show
-
-    def stop_at_5(self, steps, loss):
-        if self.step == 5:
-            signal.raise_signal(signal.SIGTERM)
-        show(self, steps, loss)
-
-    monkeypatch.setattr(loop._CohortRun, "_show", stop_at_5)
     with pytest.raises(loop.Interrupted):
-        run(the_job, path)
+        run(the_job, path, [StopAfter(5)])
     monkeypatch.undo()
     state = path / "seed_0" / "state"
     assert checkpoints.saved_steps(state) == [3, 5]

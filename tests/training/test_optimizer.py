@@ -7,7 +7,7 @@ import pytest
 
 from configs import base
 from stablefit.training import settings
-from stablefit.training.optimizer import make_optimizer
+from stablefit.training.recipe import make_optimizer
 
 PARAMS = {"encoder": {"layer_0": {"kernel": jnp.linspace(-1, 1, 12).reshape(3, 4)}}, "head": {"bias": jnp.ones(4)}}
 STEPS = 40

@@ -12,6 +12,7 @@ from stablefit.training import job, loop, order, progress, rundir, settings, sto
 from tests import tiny
 from tests.training.test_fields import with_small_network
 from tests.training.test_loop import assert_same_bits, traces
+from tests.training.watching import StopAfter
 
 LONG = {"max_steps": 12, "evaluations": 6}
 
@@ -36,32 +37,22 @@ def prepare(tiny_root):
     return lambda **changes: with_small_network(job.load(settings.read(tiny.config(tiny_root, **LONG | changes))))
 
 
-def run(the_job, path, display=None):
+def run(the_job, path, display=None, observers=()):
     with rundir.RunDirectory(path, the_job.settings) as directory:
-        return loop.run(the_job, directory, display or progress.Progress(0, quiet=True))
+        return loop.run(the_job, directory, display or progress.Progress(0, quiet=True), observers=observers)
 
 
 def run_and_stop(the_job, path, after, monkeypatch, interrupt=signal.SIGTERM):
     """The steps that are done until the signal, which comes after this many; one step a piece."""
-    seen = 0
-    show = loop._CohortRun._show
-
-    def show_and_stop(self, steps, loss):
-        nonlocal seen
-        seen += steps
-        if seen == after:
-            signal.raise_signal(interrupt)
-        show(self, steps, loss)
-
+    stop = StopAfter(after, interrupt)
     with monkeypatch.context() as patch:
         patch.setattr(order, "PIECE_SECONDS", 0.0)
-        patch.setattr(loop._CohortRun, "_show", show_and_stop)
         if after:
             with pytest.raises(loop.Interrupted):
-                run(the_job, path)
+                run(the_job, path, observers=[stop])
         else:
-            run(the_job, path)
-    return seen
+            run(the_job, path, observers=[stop])
+    return stop.seen
 
 
 def validation(path, seed):

@@ -11,9 +11,10 @@ from stablefit import methods
 from stablefit.data.tags import tagging
 from stablefit.errors import InputError
 from stablefit.objectives import entity_metrics
+from stablefit.serve import entities
 from stablefit.study import grid, reading, report
 from stablefit.training import inputs, job, loop, plan, progress, rundir, settings
-from stablefit.training.optimizer import make_optimizer
+from stablefit.training.recipe import make_optimizer
 from tests import tiny
 
 F1 = "entity_f1_strict"
@@ -171,10 +172,31 @@ def test_a_model_to_keep_is_trained_on_all_documents(prepare, place, tmp_path):
     assert "dev.bio not read" in plan.announcement(beside)
     [row] = run(beside, tmp_path / "run")
     assert np.isfinite(row["test_best"][F1])
-    with pytest.raises(InputError, match="train_on_all=True and folds=2 exclude each other"):
-        prepare(train_on_all=True, folds=2)
     with pytest.raises(InputError, match="config field data_file is 'a'; task tagging has no use for it"):
         prepare(train_on_all=True, data_file="a")
+
+
+def test_folds_without_validation_keep_what_probabilities_come_from(prepare, tmp_path):
+    """No document is set aside, and the stored emissions and CRF scores give the stored tags."""
+    plain, whole = prepare(folds=3, seeds=(1,)), prepare(folds=3, seeds=(1,), train_on_all=True, max_steps=3)
+    assert [plain.of_fold(1).n(name) for name in ("train", "test")] == [14, 8]
+    fold = whole.of_fold(1)
+    assert [fold.n(name) for name in ("train", "test")] == [16, 8]
+    assert set(fold.data["validation"].documents.ids) <= set(fold.data["train"].documents.ids)
+    assert not set(fold.data["test"].documents.ids) & set(fold.data["train"].documents.ids)
+    run(whole, tmp_path / "run")
+    stored = np.load(tmp_path / "run" / "seed_1" / "predictions.npz")
+    documents = fold.data["test"].documents
+    assert stored["test_documents"].tolist() == documents.ids
+    ends = np.cumsum([0, *map(len, documents.words)])
+    scores = {name: stored[f"test_{name}"] for name in ("transitions", "start", "end")}
+    emissions = [stored["test_emissions"][None, a:b] for a, b in itertools.pairwise(ends)]
+    found = entities.documents([scores], emissions, stored["labels"].tolist())
+    tags = [stored["labels"][stored["test_last"][a:b]].tolist() for a, b in itertools.pairwise(ends)]
+    assert [[span for span, *_ in one] for one in found] == [tagging.strict_spans(one, "iob2") for one in tags]
+    assert sum(map(len, found))
+    run(plain, tmp_path / "plain")
+    assert "test_emissions" not in np.load(tmp_path / "plain" / "seed_1" / "predictions.npz")
 
 
 def test_an_interrupted_fold_goes_on(prepare, tmp_path):

@@ -1,16 +1,50 @@
-"""The whole optax chain of a run in one expression."""
+"""What the settings of a run do at the four times: init, forward, loss, update; one expression each."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 
 from stablefit import methods
 from stablefit.data import batches
-from stablefit.paths import Tree
-from stablefit.training.settings import Hypers, Spec
+from stablefit.fields import Hypers, Spec
+from stablefit.paths import Key, Tree
 
 HEAD = ("head/.*",)  # has no pre-trained values to decay to
+
+
+class Recipe(NamedTuple):
+    """What is done at each time; a part whose fields are at their identity is the identity, and costs nothing."""
+
+    init: Callable[[Key, Tree], Tree]  # params -> params, once
+    forward: methods.ParamTransform  # params -> params, in each pass
+    loss: methods.LossTransform  # loss -> loss, in each step
+    update: Callable[[Tree], optax.GradientTransformation]  # updates -> updates, in each step; of the tree to train
+
+
+def make_recipe(
+    spec: Spec,
+    hypers: Hypers,
+    total_steps: int,
+    std: float,
+    divergences: Callable[[jax.Array, jax.Array, jax.Array], jax.Array],
+) -> Recipe:
+    """The four times.
+
+    Args:
+        spec, hypers: the settings.
+        total_steps: T, the length of the schedule.
+        std: standard deviation of what is re-initialised.
+        divergences: outputs of two passes, and the targets -> what R-Drop makes small, [E]; the objective's.
+    """
+    return Recipe(
+        init=lambda key, params: methods.reinit(key, params, std=std, **reinit_arguments(spec)),
+        forward=methods.mixout(hypers.mixout_rate, unit=spec.mixout_unit, gradient=spec.mixout_gradient),
+        loss=methods.chain_losses(methods.r_drop(hypers.r_drop, divergences), methods.sam(hypers.sam_rho)),
+        update=lambda params: make_optimizer(spec, hypers, params, total_steps),
+    )
 
 
 def make_optimizer(spec: Spec, hypers: Hypers, params: Tree, total_steps: int) -> optax.GradientTransformation:

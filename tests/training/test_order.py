@@ -1,0 +1,38 @@
+"""What is trained when: every member's own batches, whatever the pieces, with what each example counts."""
+
+import numpy as np
+import pytest
+
+from stablefit.data import batches
+from stablefit.data.encoding import Encoded
+from stablefit.data.tasks import get_task
+from stablefit.objectives.classification import Classification
+from stablefit.training.order import Order
+
+N, WIDTH, BATCH, STEPS = 18, 16, 4, 9
+LENGTHS = np.random.default_rng(0).integers(2, WIDTH + 1, N)
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2.0, N).astype(np.float32)], ids=["alike", "weighted"])
+def test_batches_are_those_of_the_schedule_in_any_pieces(weights):
+    order = Order([3, 4], LENGTHS, WIDTH, BATCH, STEPS, 2, weights)
+    seen = [(layout, count) for span in ((0, 4), (4, STEPS)) for layout, count in order.pieces(*span)]
+    assert sum(count for _, count in seen) == STEPS
+    for member, seed in enumerate((3, 4)):
+        examples, counts = batches.schedule(N, BATCH, STEPS, seed)
+        expected = counts if weights is None else counts * weights[examples]
+        given = [np.concatenate([getattr(layout, name)[member, :count] for layout, count in seen])
+                 for name in ("examples", "weights")]  # fmt: skip
+        np.testing.assert_array_equal(given[0], examples)
+        np.testing.assert_allclose(given[1], expected, rtol=1e-6)
+
+
+def test_rare_classes_count_as_much_as_frequent_ones():
+    labels = np.array([0, 0, 0, 1, 0, 0, 1, 0], np.int32)
+    tokens = np.ones((len(labels), 2), np.int32)
+    train = Encoded(tokens, tokens, tokens, labels, np.full(len(labels), 2), n_truncated=0)
+    task = Classification(get_task("rte"), balanced=True)
+    weights = task.weights(train)
+    assert weights is not None
+    np.testing.assert_allclose([weights[labels == c].sum() for c in (0, 1)], 4.0)
+    assert Classification(get_task("rte")).weights(train) is None
