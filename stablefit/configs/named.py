@@ -10,7 +10,9 @@ from stablefit.configs.arguments import METHODS, read
 from stablefit.errors import InputError
 
 # A module each.
-TASKS = ("base", "ccks", "cola", "mnli", "mrpc", "msra", "own", "qnli", "qqp", "reviews", "rte", "sst2", "stsb")
+TASKS = (
+    "base", "ccks", "cola", "mnli", "mrpc", "msra", "own", "own_tags", "qnli", "qqp", "reviews", "rte", "sst2", "stsb",
+)  # fmt: skip
 DEPTHS = range(1, 7)  # top blocks that are re-initialised
 # Depths of re-initialisation on 1000 examples that the paper's figures give.
 FEW = {"sst2": 2, "qnli": 4, "qqp": 3, "mnli": 5}

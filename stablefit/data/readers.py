@@ -87,6 +87,17 @@ def read_examples(path: str | Path, task: Task) -> Examples:
     return Examples(texts_a, texts_b if "text_b" in where else None, np.array(labels, dtype), ids, n_skipped)
 
 
+def holds_labels(path: Path, task: Task) -> bool:
+    """Whether a TSV file has the task's label column: GLUE gives its test files without, and with a header."""
+    columns = task.columns
+    if columns is None:
+        return False
+    _, header = next(_tsv_rows(read_text(path)))
+    if isinstance(columns.label, int):  # such a file has no header, unless it is one without labels
+        return len(header) > columns.label and header[0].strip() != "index"
+    return any(name.strip() in columns.label for name in header)
+
+
 def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()

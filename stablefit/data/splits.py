@@ -11,22 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
-from stablefit.data.readers import Examples, read_examples
-from stablefit.data.tasks import Task, task_file
+from stablefit.data.readers import Examples, holds_labels, read_examples
+from stablefit.data.tasks import Task, task_file, task_folder
 from stablefit.errors import InputError
 
 SUBSET_SEED = 0  # one subset for every run: seeds of runs must not change the data
 VALIDATION_EXAMPLES = 1000
+TEST_FILE = "test.tsv"
 
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """Three disjoint sets of examples; `n_skipped` broken rows of their files are in none."""
+    """Three disjoint sets of examples; `n_skipped` broken rows of the files are in none, `said` is to be announced."""
 
     train: Examples
     validation: Examples
     test: Examples
     n_skipped: int = 0
+    said: tuple[tuple[str, str], ...] = ()
 
 
 def halve_dev(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +153,9 @@ def load_splits(task: Task, data_dir: str | Path | None, *, train_examples: int 
     """Reads a task and splits it by the paper's rules.
 
     Small tasks make validation and test of the dev set. The others take validation from the tail of the training set,
-    and the whole dev set as test. The reviews are split by movie.
+    and the whole dev set as test. The reviews are split by movie. A folder whose training file has at most 1,000
+    examples is a few-shot folder: its dev set is for validation and its test file, if it holds labels, for the test;
+    without one the dev set is halved.
 
     Args:
         data_dir: the task's folder or one that holds it; not looked at for the reviews.
@@ -172,15 +176,41 @@ def load_splits(task: Task, data_dir: str | Path | None, *, train_examples: int 
 
     pool = read_examples(task_file(task, data_dir, "train"), task)
     dev = read_examples(task_file(task, data_dir, "dev"), task)
+    if len(pool) <= VALIDATION_EXAMPLES:
+        return _few_shot(task, data_dir, _training_subset(pool, train_examples, task), dev, pool.n_skipped)
+    said = _unread(task, data_dir)
     skipped = pool.n_skipped + dev.n_skipped
     if task.small:
-        validation, test = halve_dev(dev.labels)
-        if not len(validation):
-            raise InputError(f"the dev set of {task.name} has {len(dev)} examples, too few to halve label by label")
         train = _training_subset(pool, train_examples, task)
-        return Splits(train, dev.subset(validation), dev.subset(test), skipped)
+        return Splits(train, *_halves(dev, task), skipped, said)
     head, tail = resplit(pool.labels, train_examples, VALIDATION_EXAMPLES, task.n_classes)
-    return Splits(pool.subset(head), pool.subset(tail), dev, skipped)
+    return Splits(pool.subset(head), pool.subset(tail), dev, skipped, said)
+
+
+def _few_shot(task: Task, data_dir: str | Path, train: Examples, dev: Examples, skipped: int) -> Splits:
+    file = task_folder(task, data_dir) / TEST_FILE
+    skipped += dev.n_skipped
+    if file.is_file() and holds_labels(file, task):
+        test = read_examples(file, task)
+        said = (("split", f"a folder of few examples: validation on the dev file, test on {file.name}"),)
+        return Splits(train, dev, test, skipped + test.n_skipped, said)
+    without = f"{file.name} holds no labels" if file.is_file() else f"there is no {file.name}"
+    said = (("split", f"{without}: validation and test are halves of the dev file"),)
+    return Splits(train, *_halves(dev, task), skipped, said)
+
+
+def _halves(dev: Examples, task: Task) -> tuple[Examples, Examples]:
+    validation, test = halve_dev(dev.labels)
+    if not len(validation):
+        raise InputError(f"the dev set of {task.name} has {len(dev)} examples, too few to halve label by label")
+    return dev.subset(validation), dev.subset(test)
+
+
+def _unread(task: Task, data_dir: str | Path) -> tuple[tuple[str, str], ...]:
+    """Says of a test file that the paper's split has no use for."""
+    file = task_folder(task, data_dir) / TEST_FILE
+    made = "half of dev" if task.small else "dev"
+    return (("unread", f"{file.name}: as in the paper, test is {made}; task=texts reads it"),) * file.is_file()
 
 
 def _training_subset(pool: Examples, n: int, task: Task) -> Examples:

@@ -47,6 +47,35 @@ def documents(
     return out
 
 
+def alone(scores: Tree, emissions: Sequence[np.ndarray], labels: Sequence[str]) -> list[list[Span]]:
+    """The entities of each document by one member.
+
+    Args:
+        scores: its CRF's parameters.
+        emissions: [L, K] of each document.
+        labels: the K tags, IOB2.
+    """
+    return [_spans(tags, labels) for tags in _best(scores, emissions, labels)]
+
+
+def probabilities(
+    scores: Sequence[Tree], emissions: Sequence[np.ndarray], labels: Sequence[str], spans: Sequence[Sequence[Span]]
+) -> list[list[float]]:
+    """The probability of given entities, the mean over members; those of a type without a tag have none, 0.
+
+    Args:
+        scores, emissions, labels: as of `documents`.
+        spans: of each document.
+    """
+    where = [(d, span) for d, some in enumerate(spans) for span in some if f"B-{span.type}" in labels]
+    chances = []
+    for m, member in enumerate(scores):
+        own = [one[m] for one in emissions]
+        chances.append(_chances(member, own, _best(member, own, labels), where, labels))
+    known = dict(zip(where, np.mean(chances, axis=0).tolist(), strict=True))
+    return [[known.get((d, span), 0.0) for span in some] for d, some in enumerate(spans)]
+
+
 def _best(scores: Tree, emissions: Sequence[np.ndarray], labels: Sequence[str]) -> list[np.ndarray]:
     """The best tags of each document, kept to what IOB2 allows."""
     allowed = tagging.allowed_transitions(labels, "iob2")

@@ -44,6 +44,20 @@ def test_full_rows_and_fillers():
     assert packing.first_fit(np.array([0, 0]), WIDTH).n_rows == 1
 
 
+def test_a_row_that_is_exactly_filled_is_used():
+    place = packing.first_fit(np.array([5, 3, 4, 2, 2]), 8)
+    assert (place.rows.tolist(), place.columns.tolist(), place.n_rows) == ([0, 0, 1, 1, 1], [0, 5, 0, 4, 6], 2)
+
+
+def test_fillers_take_no_room():
+    """The last, smaller batch is packed as if it were alone."""
+    indices, weights = np.array([[3, 0, 0, 0]], np.int32), np.array([[1, 0, 0, 0]], np.float32)
+    (place,) = packing.places(indices, weights, np.full(50, WIDTH), WIDTH)
+    assert place.n_rows == 1
+    packed = packing.layout(indices, weights, [place], np.full(50, WIDTH), WIDTH, 2)
+    assert (packed.segments[0].sum(1) > 0).tolist() == [True, False]
+
+
 @pytest.mark.parametrize("batch", [1, 7, 8, 50, 64])
 def test_evaluation_covers_every_example_once(lengths, batch):
     packed, order = packing.evaluation_layout(lengths, WIDTH, batch, quantum=2)

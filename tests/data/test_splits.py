@@ -75,6 +75,41 @@ def test_a_dev_set_that_cannot_be_halved(tmp_path):
         load_splits(get_task("cola"), tmp_path)
 
 
+def _few_shot(folder, test):
+    rows = [f"a sentence {i}\t{i % 2}" for i in range(16)]
+    for name, part in (("train", rows), ("dev", rows[:8])):
+        (folder / f"{name}.tsv").write_text("sentence\tlabel\n" + "\n".join(part) + "\n")
+    (folder / "test.tsv").write_text(test)
+    return load_splits(get_task("sst2"), folder)
+
+
+def test_a_few_shot_folder_is_tested_on_its_labelled_test_file(tmp_path):
+    splits = _few_shot(tmp_path, "sentence\tlabel\na film\t1\nb film\t0\nc film\t1\n")
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (16, 8, 3)
+    assert splits.test.labels.tolist() == [1, 0, 1]
+    assert splits.said == (("split", "a folder of few examples: validation on the dev file, test on test.tsv"),)
+
+
+def test_a_few_shot_folder_without_labels_of_the_test_halves_dev(tmp_path):
+    splits = _few_shot(tmp_path, "index\tsentence\n0\ta film\n")
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (16, 4, 4)
+    assert splits.said[0][1].startswith("test.tsv holds no labels: ")
+
+
+def test_a_few_shot_folder_of_cola_without_a_header(tmp_path):
+    rows = "".join(f"src\t{i % 2}\t\tsentence {i}\n" for i in range(8))
+    for name, text in {"train": rows, "dev": rows, "test": rows * 2}.items():
+        (tmp_path / f"{name}.tsv").write_text(text)
+    assert len(load_splits(get_task("cola"), tmp_path).test) == 16
+    (tmp_path / "test.tsv").write_text("index\tsentence\n0\ta film\n")
+    assert len(load_splits(get_task("cola"), tmp_path).test) == 4
+
+
+def test_a_bad_row_of_a_few_shot_test_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"test\.tsv:3: label 'x' is not known"):
+        _few_shot(tmp_path, "sentence\tlabel\na film\t1\nb film\tx\n")
+
+
 def _labels(*counts, seed=0):
     labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     random.Random(seed).shuffle(labels)

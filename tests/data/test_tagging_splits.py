@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stablefit.data.tags.tagging_splits import choose, read_documents, units, unread
+from stablefit.data.tags.tagging_splits import Reading, choose, read_documents, units, unread
 from stablefit.data.tasks import get_task
 from stablefit.errors import InputError
 from tests import tiny
@@ -55,71 +55,71 @@ def test_files_that_cross_validation_leaves_aside_are_named(tmp_path):
     (folder / "valid.conll").write_text("w1 B-LOC\n")
     task = get_task("tagging")
     assert unread(task, str(folder)) == ("valid.conll", "test.bio")
-    assert len(read_documents(task, str(folder), 0, "iob2")["dev"]) == 1
+    assert len(read_documents(task, str(folder), 0, Reading())["dev"]) == 1
 
 
 def test_files(tmp_path):
     task = get_task("tagging")
     folder = tiny.write_tagging(tmp_path / "own")
-    found = read_documents(task, str(folder), 0, "iob2")
+    found = read_documents(task, str(folder), 0, Reading())
     assert {name: len(part) for name, part in found.items()} == {"train": 24, "test": 8}
-    assert read_documents(task, str(folder), 4, "iob2").keys() == {"train"}
+    assert read_documents(task, str(folder), 4, Reading()).keys() == {"train"}
     (folder / "dev.conll").write_text("w1 B-LOC\n")
-    assert len(read_documents(task, str(folder), 0, "iob2")["dev"]) == 1
+    assert len(read_documents(task, str(folder), 0, Reading())["dev"]) == 1
     (folder / "dev.conll").write_text("w0 O\nw1 B-ORG\n")
     with pytest.raises(
         InputError, match=r"dev\.conll:1: entity 'w1' has the label 'ORG', which no entity that training"
     ):
-        read_documents(task, str(folder), 0, "iob2")
+        read_documents(task, str(folder), 0, Reading())
     (folder / "test.bio").write_text("w1 I-LOC\n")
     with pytest.raises(InputError, match=r"test\.bio:1: 'I-LOC' after 'O'"):
-        read_documents(task, str(folder), 0, "iob2")
+        read_documents(task, str(folder), 0, Reading())
     (folder / "test.bio").unlink()
     with pytest.raises(InputError, match=r"no test file in .*own; looked for test.jsonl, .* set config field folds"):
-        read_documents(task, str(folder), 0, "iob2")
+        read_documents(task, str(folder), 0, Reading())
     (folder / "train.bio").write_text("w1 O\n")
     with pytest.raises(InputError, match=r"train\.bio: no entities"):
-        read_documents(task, str(folder), 3, "iob2")
+        read_documents(task, str(folder), 3, Reading())
     with pytest.raises(InputError, match="data_dir is not set; task tagging needs the folder of its files"):
-        read_documents(task, "", 0, "iob2")
+        read_documents(task, "", 0, Reading())
 
 
 def test_spans_are_read_by_the_tasks_unit(tmp_path):
     line = '{"text": "w1 w2", "entities": [{"label": "X", "start": 3, "end": 5}]}\n'
     (tmp_path / "train.jsonl").write_text(line)
     for name, words in (("tagging", ["w1", "w2"]), ("tagging_characters", ["w", "1", "w", "2"])):
-        assert read_documents(get_task(name), str(tmp_path), 2, "iob2")["train"].words == [words]
+        assert read_documents(get_task(name), str(tmp_path), 2, Reading())["train"].words == [words]
 
 
 def test_the_real_sets(data_root):
-    ccks = read_documents(get_task("ccks"), str(data_root), 5, "iob2")["train"]
+    ccks = read_documents(get_task("ccks"), str(data_root), 5, Reading())["train"]
     assert (len(ccks), sum(map(len, ccks.entities))) == (400, 3161)
 
 
 def test_a_file_under_any_name_is_the_training_file(tmp_path):
     task = get_task("tagging")
     (tmp_path / "people.txt2").write_text("Anna\tB-PER\nsleeps\tO\n\nBen\tB-PER\n")
-    assert read_documents(task, str(tmp_path / "people.txt2"), 2, "iob2")["train"].words == [
+    assert read_documents(task, str(tmp_path / "people.txt2"), 2, Reading())["train"].words == [
         ["Anna", "sleeps"],
         ["Ben"],
     ]
     (tmp_path / "spans").write_text('{"text": "Anna", "entities": [{"label": "PER", "start": 0, "end": 4}]}\n')
-    assert read_documents(task, str(tmp_path / "spans"), 2, "iob2")["train"].texts == ["Anna"]
+    assert read_documents(task, str(tmp_path / "spans"), 2, Reading())["train"].texts == ["Anna"]
     with pytest.raises(InputError, match="set config field folds"):
-        read_documents(task, str(tmp_path / "spans"), 0, "iob2")
+        read_documents(task, str(tmp_path / "spans"), 0, Reading())
     with pytest.raises(InputError, match="give a file or a folder"):
-        read_documents(task, str(tmp_path / "nothing"), 2, "iob2")
+        read_documents(task, str(tmp_path / "nothing"), 2, Reading())
 
 
 def test_two_files_for_one_part_are_refused(tmp_path):
     for name in ("train.conll", "train.jsonl"):
         (tmp_path / name).write_text("Anna\tB-PER\n")
     with pytest.raises(InputError, match=r"train\.jsonl and train\.conll are both for train"):
-        read_documents(get_task("tagging"), str(tmp_path), 2, "iob2")
+        read_documents(get_task("tagging"), str(tmp_path), 2, Reading())
 
 
 def test_a_column_that_counts_words_is_refused(tmp_path):
     """As in GermEval: the word is in the second column."""
     (tmp_path / "train.conll").write_text("1\tAnna\tB-PER\n2\tsleeps\tO\n\n1\tBen\tB-PER\n")
     with pytest.raises(InputError, match="the first column counts the words"):
-        read_documents(get_task("tagging"), str(tmp_path), 2, "iob2")
+        read_documents(get_task("tagging"), str(tmp_path), 2, Reading())

@@ -29,6 +29,14 @@ TITLES = {
     "SF209": "rows without any label",
     "SF301": "few rows",
     "SF302": "rows left out",
+    "SF401": "entities that cut words",
+    "SF402": "entities with an edge within a piece",
+    "SF403": "offsets that count UTF-16 units",
+    "SF404": "many texts without entities",
+    "SF405": "what is an entity here and none there",
+    "SF406": "the same entity with different types",
+    "SF407": "texts that are read in windows",
+    "SF408": "tags in another scheme than IOB2",
 }
 
 

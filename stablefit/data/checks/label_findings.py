@@ -65,7 +65,7 @@ def alike(own: OwnTexts) -> list[Finding]:
     """SF203: labels that are one, written in several ways."""
     forms: dict[str, list[str]] = defaultdict(list)
     for name in own.task.labels:
-        forms[_plain(name)].append(name)
+        forms[plain(name)].append(name)
     several = [names for names in forms.values() if len(names) > 1]
     if not several:
         return []
@@ -78,7 +78,7 @@ def alike(own: OwnTexts) -> list[Finding]:
     return [finding("SF203", what, do, _rows_of(own, rarer))]
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A label without case, spaces and invisible characters; a number by its value."""
     if is_number(name):
         return repr(number(name))

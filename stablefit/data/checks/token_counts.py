@@ -26,17 +26,19 @@ def token_lengths(tokenizer: Tokenizer, first: list[str], second: list[str] | No
     return np.array(found, np.int32)
 
 
-def unknown_shares(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
+def unknown_shares(tokenizer: Tokenizer, texts: list[str], letters: bool = True) -> np.ndarray:
     """float64 [N], the share of a text's pieces that are unknown, or single letters of a word of several pieces.
 
     Args:
         tokenizer: as `load_tokenizer` gives it.
         texts: N texts.
+        letters: whether single letters count: not in a script whose words are not parted.
     """
     found: list[float] = []
     for start in range(0, len(texts), _CHUNK):
         batch = tokenizer(texts[start : start + _CHUNK], add_special_tokens=False, verbose=False)
-        found += [_share(encoding.tokens, encoding.word_ids, tokenizer.unk_token) for encoding in batch.encodings]
+        for one in batch.encodings:
+            found.append(_share(one.tokens, one.word_ids if letters else range(len(one.tokens)), tokenizer.unk_token))
     return np.array(found)
 
 

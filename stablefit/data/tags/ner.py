@@ -6,20 +6,20 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stablefit.data.readers import read_text  # one way to read text, with one set of messages
+from stablefit.data.tables.rows import Fault, TableError
+from stablefit.data.tags import column_files, utf16
 from stablefit.data.tags.tagging import Scheme, Span, checked_spans, first_fault, strict_spans
 from stablefit.data.tags.words import Unit, split_text
 from stablefit.errors import InputError
 
-_SPACES = re.compile(" +")
 _STRAY_RETURN = re.compile(r"\r(?=[^\r\n])")
-_BLANK = " \t\r"  # not all of Unicode's: an ideographic space may be a word of a Chinese file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,7 @@ class TaggedExamples:
         groups: numbers of the documents that examples are of; each its own where the file names no documents.
         unrepresented: the types of further entities, those that begin or end within a word. No words are theirs alone:
             theirs are outside of entities, O in training, and no prediction can hit them.
+        n_skipped: how many examples of the file were left out as faulty; not a list.
     """
 
     words: list[list[str]]
@@ -44,6 +45,7 @@ class TaggedExamples:
     bounds: list[np.ndarray]
     groups: list[int]
     unrepresented: list[tuple[str, ...]]
+    n_skipped: int = 0
 
     @classmethod
     def from_words(
@@ -83,83 +85,120 @@ class TaggedExamples:
     def subset(self, indices: Sequence[int] | np.ndarray) -> "TaggedExamples":
         """The examples at these positions, in their order."""
         picked = np.asarray(indices, dtype=np.int64).tolist()
-        lists = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return TaggedExamples(**{name: [values[i] for i in picked] for name, values in lists.items()})
+        names = [field.name for field in dataclasses.fields(self) if field.name != "n_skipped"]
+        lists: dict[str, Any] = {name: [getattr(self, name)[i] for i in picked] for name in names}
+        return TaggedExamples(**lists)
 
 
-def read_columns(path: str | Path, scheme: Scheme = "iob2", *, characters: bool = False) -> TaggedExamples:
+def read_columns(
+    path: str | Path,
+    scheme: Scheme = "iob2",
+    *,
+    characters: bool = False,
+    word: int = 0,
+    tag: int = -1,
+    skip_bad: bool = False,
+) -> TaggedExamples:
     """A file of one word a line with its tag, as CoNLL's are: the first column is the word, the last one the tag.
 
     A blank line ends a sentence. Two or more lines that begin with -DOCSTART- say where documents begin. A line that
     holds a tab is split at tabs, so that a space can be a word, any other at spaces. Spaces around the tag are none of
-    it.
+    it. Where the word is not in the first column, lines that begin with # are comments.
 
     Args:
         path: a UTF-8 file.
         scheme: how its tags are meant; they must be well-formed in it.
         characters: whether every word must be one character.
+        word, tag: the columns of both, counted from 0; below 0 from the last on.
+        skip_bad: sentences that cannot be read are left out and counted, not refused.
 
     Raises:
-        InputError: the file cannot be read so; the message starts with `file:line`.
+        InputError: the file cannot be read so; the message starts with `file:line`. Of several faulty sentences it is a
+            `TableError`.
     """
     path = Path(path)
-    words: list[list[str]] = []
-    entities: list[list[Span]] = []
-    ids: list[str] = []
-    groups: list[int] = []
-    width = 0
     text = read_text(path)
     if (stray := _STRAY_RETURN.search(text)) is not None:
         line = text.count("\n", 0, stray.start()) + 1
         raise InputError(f"{path}:{line}: a carriage return within the line; end every line with LF or CR LF")
-    for start, document, rows in _sentences(text):
-        width = width or len(rows[0])
-        for line, fields in enumerate(rows, start=start):
-            _check_row(f"{path}:{line}", fields, width, characters)
-        tags = [fields[-1] for fields in rows]
-        if (fault := first_fault(tags, scheme)) is not None:
-            raise InputError(f"{path}:{start + fault[0]}: {fault[1]}")
-        words.append([sys.intern(fields[0]) for fields in rows])  # millions of lines hold few different words
-        entities.append(strict_spans(tags, scheme))
-        ids.append(f"{path.name}:{start}")
-        groups.append(document)
-    if not words:
+    found = list(column_files.sentences(text, comments=word > 0))
+    if not found:
         raise InputError(f"{path}: no sentences in it, expected lines of a word and its tag")
+    width = len(found[0].rows[0])
+    if max(word, tag) >= width > 1:
+        raise InputError(f"{path}: column {max(word, tag) + 1} is asked for; the file has {width} columns")
+    _check_words(path, [[row[word] for row in one.rows if len(row) > word] for one in found], width)
+    good: list[column_files.Sentence] = []
+    faults: list[Fault] = []
+    for one in found:
+        fault = _fault(one, width, characters, word, tag, scheme)
+        if fault is None:
+            good.append(one)
+        else:
+            faults.append(fault)
+    if faults and (not skip_bad or not good):
+        raise TableError(str(path), _with_hint(faults, found, width, tag, scheme))
+    tags = [[row[tag] for row in one.rows] for one in good]
+    documents = [one.document for one in good]
+    examples = TaggedExamples.from_words(
+        # Millions of lines hold few different words.
+        [[sys.intern(row[word]) for row in one.rows] for one in good],
+        [strict_spans(one, scheme) for one in tags],
+        [f"{path.name}:{one.line}" for one in good],
+        documents if len(set(documents)) > 1 else None,
+        characters=characters,
+    )
+    return dataclasses.replace(examples, n_skipped=len(faults))
+
+
+def _check_words(path: Path, words: list[list[str]], width: int) -> None:
+    """Refuses a column that counts, and words that do."""
     if width > 2 and all(one == [str(i) for i in range(1, len(one) + 1)] for one in words):
         raise InputError(f"{path}: the first column counts the words of each sentence; cut it off, as by cut -f2-")
-    named = groups if len(set(groups)) > 1 else None
-    return TaggedExamples.from_words(words, entities, ids, named, characters=characters)
+    if column_files.numbered(words):
+        raise InputError(
+            f"{path}: every word ends with its number, as {words[0][0]!r} does; new texts will not: cut it off"
+        )
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int, list[list[str]]]]:
-    """Every sentence's first line, counted from 1, its document, and its lines as columns."""
-    rows: list[list[str]] = []
-    number = document = 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        columns = line.split("\t") if "\t" in line else _SPACES.split(line.strip(_BLANK))
-        columns[-1] = columns[-1].strip(_BLANK)
-        begins = columns[0] == "-DOCSTART-"
-        if line.strip(_BLANK) and not begins:
-            rows.append(columns)
-        elif rows:
-            yield number - len(rows), document, rows
-            rows = []
-        document += begins
-    if rows:
-        yield number + 1 - len(rows), document, rows
+def _fault(
+    sentence: column_files.Sentence, width: int, characters: bool, word: int, tag: int, scheme: Scheme
+) -> Fault | None:
+    """The first thing that is wrong with a sentence."""
+    for line, fields in enumerate(sentence.rows, start=sentence.line):
+        if (what := _row_fault(fields, width, characters, word, tag)) is not None:
+            return Fault(line, what)
+    fault = first_fault([fields[tag] for fields in sentence.rows], scheme)
+    return None if fault is None else Fault(sentence.line + fault[0], fault[1])
 
 
-def _check_row(place: str, fields: list[str], width: int, characters: bool) -> None:
+def _with_hint(
+    faults: list[Fault], found: Sequence[column_files.Sentence], width: int, tag: int, scheme: Scheme
+) -> list[Fault]:
+    """The faults, the first of which says so if all tags of the file fit another scheme."""
+    if any(len(row) != width for one in found for row in one.rows) or width < 2:
+        return faults
+    tags = [[row[tag] for row in one.rows] for one in found]
+    other, names = column_files.fitting(tags), column_files.renamed(tags)
+    hint = f"; all tags of the file fit {other}: set tag_scheme={other}" if other and other != scheme else ""
+    if names:
+        hint = f"; all tags of the file fit iobes with {names}: write them so, and set tag_scheme=iobes"
+    first, *rest = sorted(faults)
+    return [first._replace(what=first.what + hint), *rest]
+
+
+def _row_fault(fields: list[str], width: int, characters: bool, word: int, tag: int) -> str | None:
     if len(fields) < 2:
-        raise InputError(f"{place}: 1 column, expected a word and its tag with a tab or a space between")
+        return "1 column, expected a word and its tag with a tab or a space between"
     if len(fields) != width:
-        raise InputError(f"{place}: {len(fields)} columns, expected {width} as in the file's first line")
-    if not fields[0]:
-        raise InputError(f"{place}: no word before the tag")
-    if characters and len(fields[0]) != 1:
-        raise InputError(f"{place}: {fields[0]!r} is {len(fields[0])} characters, expected one a line")
-    if (fault := _label_fault(fields[-1][2:])) is not None:
-        raise InputError(f"{place}: tag {fields[-1]!r} has a label that {fault}")
+        return f"{len(fields)} columns, expected {width} as in the file's first line"
+    if not fields[word]:
+        return "no word before the tag"
+    if characters and len(fields[word]) != 1:
+        return f"{fields[word]!r} is {len(fields[word])} characters, expected one a line"
+    if (fault := _label_fault(fields[tag][2:])) is not None:
+        return f"tag {fields[tag]!r} has a label that {fault}"
+    return None
 
 
 def _label_fault(label: str) -> str | None:
@@ -172,7 +211,9 @@ def _label_fault(label: str) -> str | None:
     return None
 
 
-def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
+def read_spans(
+    path: str | Path, unit: Unit = "character", *, units16: bool = False, skip_bad: bool = False
+) -> TaggedExamples:
     """A file of JSON lines, `{"text": ..., "entities": [{"label": ..., "start": ..., "end": ...}]}`.
 
     Starts and ends count the text's characters (Unicode code points) from 0; the end is exclusive. An entity's "text",
@@ -183,22 +224,25 @@ def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
     Args:
         path: a UTF-8 file.
         unit: what a word is; see `split_text`.
+        units16: whether starts and ends count UTF-16 units instead.
+        skip_bad: lines that cannot be read are left out and counted, not refused.
 
     Raises:
-        InputError: the file cannot be read so; the message starts with `file:line`.
+        InputError: the file cannot be read so; the message starts with `file:line`. Of faulty lines it is a
+            `TableError`.
     """
     path = Path(path)
     found = TaggedExamples(words=[], entities=[], ids=[], texts=[], bounds=[], groups=[], unrepresented=[])
+    faults: list[Fault] = []
     # Only a newline ends a line: str.splitlines would also cut at the U+2028 that texts hold.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            text, spans = _document(line)
-            words, bounds = split_text(text, unit)
-            in_words = [(_in_words(text, span, bounds), span.type) for span in checked_spans(spans, len(text))]
+            text, words, bounds, in_words = _line(line, unit, units16)
         except InputError as error:
-            raise InputError(f"{path}:{number}: {error}") from None
+            faults.append(Fault(number, str(error) + ("" if units16 else _hint(line, unit))))
+            continue
         found.words.append(words)
         found.entities.append([span for span, _ in in_words if span is not None])
         found.unrepresented.append(tuple(type_ for span, type_ in in_words if span is None))
@@ -206,10 +250,28 @@ def read_spans(path: str | Path, unit: Unit = "character") -> TaggedExamples:
         found.texts.append(text)
         found.bounds.append(bounds)
         found.groups.append(len(found.groups))
-    return found
+    if faults and (not skip_bad or not found.words):
+        raise TableError(str(path), faults)
+    return dataclasses.replace(found, n_skipped=len(faults))
 
 
-def _document(line: str) -> tuple[str, list[Span]]:
+def _line(line: str, unit: Unit, units16: bool) -> tuple[str, list[str], np.ndarray, list[tuple[Span | None, str]]]:
+    """Text, words, their bounds, and each entity in words with its type."""
+    text, spans = _document(line, units16)
+    words, bounds = split_text(text, unit)
+    return text, words, bounds, [(_in_words(text, one, bounds), one.type) for one in checked_spans(spans, len(text))]
+
+
+def _hint(line: str, unit: Unit) -> str:
+    """Says so if a faulty line is none when its starts and ends are taken for UTF-16 units."""
+    try:
+        text, *_ = _line(line, unit, True)
+    except InputError:
+        return ""
+    return "; counted in UTF-16 units it fits: write starts and ends in characters" if utf16.has_pairs(text) else ""
+
+
+def _document(line: str, units16: bool) -> tuple[str, list[Span]]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -227,7 +289,9 @@ def _document(line: str) -> tuple[str, list[Span]]:
     for i, entity in enumerate(_field(row, "entities", list, "the line"), start=1):
         where = f"entity {i}"
         start, end, label = (_field(entity, name, kind, where) for name, kind in _SPAN_FIELDS)
-        span = Span(start, end, label.strip(_BLANK))
+        if units16:
+            start, end = (_converted(text, offset, where) for offset in (start, end))
+        span = Span(start, end, label.strip(column_files.BLANK))
         if not span.type:
             raise InputError(f"{where} has the label {label!r}, expected a name")
         if (fault := _label_fault(span.type)) is not None:
@@ -238,6 +302,13 @@ def _document(line: str) -> tuple[str, list[Span]]:
             raise InputError(f"{where} has the text {entity['text']!r}, but {span.start}:{span.end} holds {there!r}")
         spans.append(span)
     return text, spans
+
+
+def _converted(text: str, offset: int, where: str) -> int:
+    place = utf16.converted(text, offset)
+    if place is None:
+        raise InputError(f"{where} has an edge at {offset}, which is no place between characters in UTF-16 units")
+    return place
 
 
 _SPAN_FIELDS = (("start", int), ("end", int), ("label", str))

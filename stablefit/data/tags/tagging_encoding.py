@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -159,6 +159,25 @@ def encode_tags(
         documents=documents,
         cut=cut_rows,
     )
+
+
+def n_unparted(parts: Iterable[EncodedTags]) -> int:
+    """How many entities have an edge, or a first word, that no emission tells from its neighbour.
+
+    Words that are read at one piece, and are not its first, have the same emissions. Where two neighbours of that kind
+    have different tags, only a CRF's transitions can say which is which.
+    """
+    n = 0
+    for part in parts:
+        tags_NxW = part.labels
+        later_NxW = part.words == np.pad(part.words[:, :-1], ((0, 0), (1, 0)), constant_values=-1)
+        alike = later_NxW[:, :-1] & later_NxW[:, 1:] & (tags_NxW[:, :-1] >= 0) & (tags_NxW[:, 1:] >= 0)
+        unparted = alike & (tags_NxW[:, :-1] != tags_NxW[:, 1:])
+        touched_NxW = np.pad(unparted, ((0, 0), (1, 0))) | np.pad(unparted, ((0, 0), (0, 1)))
+        entity_NxW = np.cumsum((tags_NxW > 0) & (tags_NxW % 2 == 1), axis=1)  # B- tags are odd, O is 0
+        row, word = np.nonzero(touched_NxW & (tags_NxW > 0))
+        n += len(set(zip(row.tolist(), entity_NxW[row, word].tolist(), strict=True)))
+    return n
 
 
 class _Cut(NamedTuple):

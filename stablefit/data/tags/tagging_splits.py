@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from stablefit.data.splits import balanced_subset, k_fold
 from stablefit.data.tags.ner import TaggedExamples, check_labels, label_set, read_columns, read_spans
 from stablefit.data.tags.tagging import Scheme
+from stablefit.data.tags.words import Unit
 from stablefit.data.tasks import Part, Task, find_file, task_file
 from stablefit.errors import InputError
 
@@ -15,8 +17,35 @@ FOLDS_SEED = 0  # one cut for every run: seeds of runs must not change the data
 VALIDATION_SHARE = 10  # one document in so many of those that are not held out chooses the best step
 
 
+class Reading(NamedTuple):
+    """How files are read.
+
+    Args:
+        scheme: of the tags of column files.
+        word, tag: the numbers of these columns, from 1; "" for the first and the last one.
+        skip_bad: examples that cannot be read are left out and counted.
+    """
+
+    scheme: Scheme = "iob2"
+    word: str = ""
+    tag: str = ""
+    skip_bad: bool = False
+
+    def column(self, name: str) -> int:
+        """A column counted from 0, or from the last one, which is -1.
+
+        Raises:
+            InputError: it is no number from 1.
+        """
+        value = getattr(self, name)
+        field = {"word": "text_columns", "tag": "label_column"}[name]
+        if value and not (value.isascii() and value.isdecimal() and int(value)):
+            raise InputError(f"config field {field} is {value!r}; a file of tags has numbers of columns, from 1")
+        return int(value) - 1 if value else {"word": 0, "tag": -1}[name]
+
+
 def read_documents(
-    task: Task, data_dir: str, folds: int, scheme: Scheme, train_on_all: bool = False
+    task: Task, data_dir: str, folds: int, how: Reading, train_on_all: bool = False
 ) -> dict[str, TaggedExamples]:
     """The documents of each file that a run needs: 'train', and without folds 'test', and 'dev' if it is there.
 
@@ -39,7 +68,7 @@ def read_documents(
             )
         files |= {"test": test} if test else {}
         files |= {"dev": dev} if dev and not train_on_all else {}
-    documents = {part: _read(task, file, scheme) for part, file in files.items()}
+    documents = {part: read_file(file, task.unit, how) for part, file in files.items()}
     types = label_set(documents["train"])
     if not types:
         raise InputError(f"{files['train']}: no entities in it, so there is nothing to learn")
@@ -54,10 +83,25 @@ def unread(task: Task, data_dir: str, parts: Sequence[Part] = ("dev", "test")) -
     return tuple(file.name for file in files if file is not None)
 
 
-def _read(task: Task, file: Path, scheme: Scheme) -> TaggedExamples:
-    if file.suffix in (".jsonl", ".json") or (file.is_file() and _begins_with_an_object(file)):
-        return read_spans(file, task.unit)
-    return read_columns(file, scheme, characters=task.unit == "character")
+def read_file(file: Path, unit: Unit, how: Reading, *, units16: bool = False) -> TaggedExamples:
+    """A file of columns, or of JSON lines, whatever it is called.
+
+    Args:
+        units16: whether the offsets of JSON lines count UTF-16 units.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if holds_objects(file):
+        return read_spans(file, unit, units16=units16, skip_bad=how.skip_bad)
+    word, tag = how.column("word"), how.column("tag")
+    characters = unit == "character"
+    return read_columns(file, how.scheme, characters=characters, word=word, tag=tag, skip_bad=how.skip_bad)
+
+
+def holds_objects(file: Path) -> bool:
+    """Whether a file is one of JSON lines."""
+    return file.suffix in (".jsonl", ".json") or (file.is_file() and _begins_with_an_object(file))
 
 
 def _begins_with_an_object(file: Path) -> bool:
@@ -84,7 +128,13 @@ def units(groups: Sequence[int], folds: int) -> np.ndarray:
 
 
 def choose(
-    unit: np.ndarray, train_examples: int, folds: int, fold: int, validation_tail: int = 0, has_dev: bool = False
+    unit: np.ndarray,
+    train_examples: int,
+    folds: int,
+    fold: int,
+    validation_tail: int = 0,
+    has_dev: bool = False,
+    seen: int = 0,
 ) -> dict[str, np.ndarray]:
     """Which of the n examples of the training file are for what: ascending indices.
 
@@ -99,6 +149,7 @@ def choose(
         fold: in 0 <= fold < folds.
         validation_tail: less than n.
         has_dev: whether there is a file of validation examples.
+        seen: with folds, so many training examples stand in for validation, and none is set aside for it.
 
     >>> {part: indices.tolist() for part, indices in choose(np.arange(8), 3, folds=4, fold=1).items()}
     {'test': [0, 3], 'validation': [4], 'train': [1, 2, 5]}
@@ -111,12 +162,14 @@ def choose(
         raise InputError(f"{len(unit)} documents are too few for training and validation; there must be more")
     if validation_tail and not folds:
         train, chosen["validation"] = train[:-validation_tail], train[-validation_tail:]
-    elif not has_dev:
+    elif not has_dev and not (folds and seen):
         most = len(np.unique(unit[train]))
         kept, validation = _parts(unit[train], min(VALIDATION_SHARE, most))[0]
         train, chosen["validation"] = train[kept], train[validation]
     if train_examples:
         train = train[balanced_subset(np.zeros(len(train)), train_examples, 0)]
+    if folds and seen:
+        chosen["validation"] = train[:seen]
     return {**chosen, "train": train}
 
 
