@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from stablefit.configs import base
 from stablefit.objectives import classification, metrics
 from stablefit.serve import model
 from stablefit.study import reading
@@ -22,7 +23,7 @@ def main() -> None:
     workdir, out = map(Path, sys.argv[1:])
     found: list[dict[str, Any]] = []
     for cell in reading.load(workdir).cells:
-        test = inputs.examples(settings.read(cell.config))["test"]
+        test = inputs.examples(settings.read({**base.get_config().to_dict(), **cell.config}))["test"]
         kept = model.load(cell.folder)
         averaged = jax.tree.map(lambda *xs: np.mean(xs, axis=0, dtype=np.float32), *kept.members)
         single = kept.outputs(test.texts_a, test.texts_b)

@@ -3,7 +3,10 @@
     python -m experiments.recipe_table WORKDIR OUT.json
 
 Of each set: the score of the rows' predictions out of fold, by the parameters of the last step and by those that were
-best on validation, and the interval of the difference from the best of what costs nothing (bootstrap over rows).
+best on validation, and the interval of the difference from the best of what costs nothing (bootstrap over rows). Of
+classes also how far the last step's probabilities are from what happens: the expected calibration error, what it would
+be if they were right, and the log loss; the same with the temperature that was fitted to the other folds; and the
+frozen encoder's.
 """
 
 import json
@@ -13,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from stablefit.fit import baselines
+from stablefit.configs import base
+from stablefit.fit import baselines, calibration, temperature
+from stablefit.objectives import classification
 from stablefit.study import reading
 from stablefit.training import inputs, job, probe, settings
 
@@ -24,10 +29,14 @@ def main() -> None:
     cheap: dict[str, dict[str, np.ndarray]] = {}
     for cell in reading.load(workdir).cells:
         name, recipe = cell.name.split(", ")
-        loaded = job.load(settings.read({**cell.config, "pooling": "mean", "head_start": "probe", "epochs": 1.0}))
+        loaded = job.load(
+            settings.read(
+                {**base.get_config().to_dict(), **cell.config, "pooling": "mean", "head_start": "probe", "epochs": 1.0}
+            )
+        )
         examples = inputs.examples(loaded.settings)["train"]
+        held_out = [part["test"] for part in loaded.objective.chosen]
         if name not in cheap:
-            held_out = [part["test"] for part in loaded.objective.chosen]
             cheap[name] = baselines.predictions(loaded.task, examples, probe.frozen_features(loaded), held_out)
         ours = {
             step: _said(cell.folder, len(cell.rows), examples.ids, loaded.task.n_outputs, step)
@@ -41,6 +50,7 @@ def main() -> None:
             {"set": name, "recipe": recipe, "rows": len(examples), **scores, **plain, "best baseline": best}
             | {"difference": scores["ours, last step"] - plain[best]}
             | {"interval": _interval(loaded.task.kind, *pair, examples.labels)}
+            | _sureness(loaded.task.kind, ours["last"], cheap[name]["frozen"], examples.labels, held_out)
             | {"minutes": sum(row["seconds"] for row in cell.rows) / 60}
         )
     out.write_text(
@@ -71,6 +81,22 @@ def _score(kind: str, answers: np.ndarray, labels: np.ndarray) -> float:
 
         return metrics.spearman(answers[:, 0], labels)
     return float((answers.argmax(1) == labels).mean())
+
+
+def _sureness(
+    kind: str, logits: np.ndarray, frozen: np.ndarray, labels: np.ndarray, held_out: list[np.ndarray]
+) -> dict[str, float]:
+    if kind != "classification":
+        return {}
+    tempered, found = temperature.cross_fitted(logits[None], labels, kind, held_out)
+    assert found is not None
+    told: dict[str, float] = {"temperature": found.value}
+    ways = {"": classification.probabilities(logits), "tempered ": tempered[0], "frozen ": frozen}
+    for way, said in ways.items():
+        weighed = calibration.reliability(said, labels)
+        told |= {f"{way}ece": weighed.ece, f"{way}ece if right": weighed.ece_if_calibrated}
+        told |= {f"{way}log loss": temperature.log_loss(said, labels)}
+    return told
 
 
 def _interval(kind: str, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> list[float]:

@@ -62,12 +62,14 @@ def reliability_plot(bins: Sequence[Bin], said: str, up: str) -> str:
     return _svg(300, parts, said)
 
 
-def coverage_plot(points: Sequence[Covered], said: str, up: str) -> str:
+def coverage_plot(
+    points: Sequence[Covered], said: str, up: str, across: str = "share of rows answered by the model"
+) -> str:
     """The score of the rows that are kept, by how many are kept; the band is the interval."""
     limits = [x for p in points for x in (p.score.value, p.score.low, p.score.high) if math.isfinite(x)]
     low = 0.0 if min(limits) < 0.3 * max(limits) else min(limits)
     ups = nice_ticks(low, max(limits))
-    frame = _Frame((0.0, 0.25, 0.5, 0.75, 1.0), ups, 240, "share of rows answered by the model", up)
+    frame = _Frame((0.0, 0.25, 0.5, 0.75, 1.0), ups, 240, across, up)
     band = [(p.coverage, p.score) for p in points if math.isfinite(p.score.low)]
     line = [(p.coverage, p.score.value) for p in points]
     parts = [*frame.parts, frame.band(band), frame.path(line, "line ours")]
@@ -75,11 +77,11 @@ def coverage_plot(points: Sequence[Covered], said: str, up: str) -> str:
     return _svg(240, parts, said)
 
 
-def curve_plot(points: Sequence[CurvePoint], said: str, up: str) -> str:
-    """The score by the number of training rows."""
+def curve_plot(points: Sequence[CurvePoint], said: str, up: str, units: str = "rows") -> str:
+    """The score by the number of training rows, or other units."""
     limits = [x for p in points for x in (p.score.value, p.score.low, p.score.high) if math.isfinite(x)]
     frame = _Frame(
-        nice_ticks(0, max(p.n for p in points)), nice_ticks(min(limits), max(limits)), 240, "training rows", up
+        nice_ticks(0, max(p.n for p in points)), nice_ticks(min(limits), max(limits)), 240, f"training {units}", up
     )
     parts = [*frame.parts, frame.path([(p.n, p.score.value) for p in points], "line ours")]
     for p in points:

@@ -19,6 +19,7 @@ from stablefit.fit.label_issues import Suspect
 from stablefit.fit.row_agreement import Disputed
 from stablefit.fit.row_scores import MAIN, Entrant, Kind, Measured, Resamples, Scorer, Spread
 from stablefit.fit.tables import Confused, PerClass, PerLabel, confused, confusion, per_class, per_label
+from stablefit.fit.temperature import Temperature
 
 MOST_DISPUTED = 50  # rows that are kept with their text
 _OURS = "ours"  # no baseline's key: those begin with "baseline"
@@ -36,6 +37,7 @@ class OutOfFold:
         baselines: name -> an array like one repeat of `outputs`, in the same folds.
         texts, ids: N each, as they are shown.
         groups: [N] int, rows with the same number belong together; None: each row for itself.
+        temperature: what the logits were divided by, if anything.
     """
 
     kind: Kind
@@ -46,6 +48,7 @@ class OutOfFold:
     texts: Sequence[str]
     ids: Sequence[str]
     groups: np.ndarray | None = None
+    temperature: Temperature | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Evidence:
     suspects: tuple[ListedRow, ...]
     n_disputed: int
     disputed: tuple[ListedRow, ...]
+    temperature: Temperature | None
     thresholds: tuple[float, ...] | None
     scores_by_tuned: dict[str, float]
     scores_at_half: dict[str, float]
@@ -162,6 +166,7 @@ def weigh(
         spread_and_error=spread_and_error,
         coverage=tuple(coverage),
         reliability=None if numbers else calibration.reliability(whole, oof.targets, seed),
+        temperature=oof.temperature,
         suspects=tuple(_suspect(oof, suspect) for suspect in _suspects(oof, outputs, whole)),
         n_disputed=len(disputes),
         disputed=tuple(_dispute(oof, dispute, whole, reader, len(outputs)) for dispute in disputes[:MOST_DISPUTED]),

@@ -1,10 +1,15 @@
 """What evidence says beside the headline, in sentences for the page and the terminal."""
 
+from typing import TYPE_CHECKING
+
 from stablefit.fit import wording
 from stablefit.fit.evidence import Evidence
 
+if TYPE_CHECKING:
+    from stablefit.fit.entity_evidence import EntityEvidence
 
-def lost(e: Evidence) -> bool:
+
+def lost(e: "Evidence | EntityEvidence") -> bool:
     """Whether fine-tuning is not better than the best baseline."""
     return any(entrant.name == e.best_baseline and entrant.verdict != "better" for entrant in e.baselines)
 
@@ -93,6 +98,17 @@ def calibration_words(e: Evidence) -> str:
         f"Expected calibration error {r.ece:.3f} (15 bins of equal width, {what}); a perfectly calibrated model would "
         f"show {r.ece_if_calibrated:.3f} on so many rows, up to {r.ece_if_calibrated_high:.3f} by chance, so it is "
         f"{off}. Its Brier score is {r.brier:.3f}; that of the data's shares "
-        f"alone {r.brier_of_shares:.3f}. "
-        "Probabilities are shown as they are: no temperature is fitted."
+        f"alone {r.brier_of_shares:.3f}.{_temperature_words(e)}"
+    )
+
+
+def _temperature_words(e: Evidence) -> str:
+    t = e.temperature
+    if t is None:
+        return " Probabilities are shown as they are: no temperature is fitted."
+    return (
+        " All logits are divided by a temperature that was fitted on the rows of the other folds: "
+        f"{t.low:.2f} to {t.high:.2f}, on all rows {t.value:.2f}, which the model to keep has. Without it the error "
+        f"would be {t.ece[0]:.3f} instead of {t.ece[1]:.3f}, and the log loss {t.log_loss[0]:.3f} instead of "
+        f"{t.log_loss[1]:.3f}."
     )

@@ -5,7 +5,7 @@ What comes from the user's data (texts, labels, names of files and columns) is e
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
@@ -15,6 +15,9 @@ from stablefit.fit import charts, evidence_words, headline, wording
 from stablefit.fit.evidence import Evidence, ListedRow
 from stablefit.fit.row_scores import Measured, Spread
 from stablefit.fit.tables import PerLabel
+
+if TYPE_CHECKING:
+    from stablefit.fit.entity_evidence import EntityEvidence
 
 MOST_ROWS = 20  # of a list of rows to look at
 MOST_CLASSES = 12  # of a confusion matrix
@@ -69,29 +72,61 @@ class Table:
     numbers: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """What the page calls things.
+
+    Args:
+        units: what is counted and drawn: rows, or documents.
+        score: below the scores.
+        suspects, disputed: headings.
+        given, predicted: before what a person said of a listed row, and what the models say.
+    """
+
+    units: str
+    score: str
+    suspects: str
+    disputed: str
+    given: str
+    predicted: str
+
+
 def render(evidence: Evidence, about: About) -> str:
     """The page."""
+    return filled(_parts(evidence, about))
+
+
+def filled(parts: dict[str, Any]) -> str:
+    """The template with its parts."""
     loader = jinja2.PackageLoader("stablefit.fit", "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("fit.html").render(_parts(evidence, about))
+    return environment.get_template("fit.html").render(parts)
 
 
 def _parts(e: Evidence, about: About) -> dict[str, Any]:
+    metric = wording.METRICS[e.metric][:1].upper() + wording.METRICS[e.metric][1:]
+    score = f"{metric} of each row's prediction by models that never saw it. Lines: 95 % intervals over rows."
     return {
         "e": e,
         "about": about,
+        "words": Words(
+            "rows", score, "Rows whose label is probably wrong", "Rows the seeds disagree on", "label", "predicted"
+        ),
         "alarm": evidence_words.lost(e),
         "warnings": evidence_words.cautions(e),
         "facts": _facts(e, about),
-        "metric_words": wording.METRICS[e.metric][:1].upper() + wording.METRICS[e.metric][1:],
+        "metric_words": metric,
         "metric_name": wording.METRICS[e.metric],
         "two_questions": evidence_words.two_questions(e),
-        "made": _made(e, about),
+        "made": made(about, ("rows", str(e.n))),
+        "cut_table": "",
+        "error_table": "",
         "suspects": _shown(e.suspects),
         "disputed": _shown(e.disputed),
-        **_scores(e),
+        "threshold_words": evidence_words.threshold_words(e),
+        **contest(e),
         **_trust(e),
         **_classes(e),
         **_row_words(e),
@@ -112,13 +147,15 @@ def _facts(e: Evidence, about: About) -> str:
     return f"{about.file}: {e.n} rows, {what}{groups}. Each row is predicted by models that never saw it, {seeds}."
 
 
-def _made(e: Evidence, about: About) -> list[tuple[str, str]]:
-    pairs = [("data", about.file), *about.columns, ("rows", str(e.n)), ("encoder", about.model)]
+def made(about: About, size: tuple[str, str]) -> list[tuple[str, str]]:
+    """How the model was made, as pairs of a name and a value."""
+    pairs = [("data", about.file), *about.columns, size, ("encoder", about.model)]
     pairs += [("kept model", about.kept), ("command", about.command)]
     return [(name, value) for name, value in pairs if value]
 
 
-def _scores(e: Evidence) -> dict[str, Any]:
+def contest(e: "Evidence | EntityEvidence") -> dict[str, Any]:
+    """The scores beside those of the baselines, and every seed's."""
     dots = [_dot("fine-tuned", e.scores, e.metric, True)]
     dots += [_dot(headline.short(b.name), b.scores, e.metric, False) for b in e.baselines]
     said = "; ".join(f"{dot.name} {dot.written}" for dot in dots)
@@ -143,7 +180,6 @@ def _scores(e: Evidence) -> dict[str, Any]:
         )
         if e.baselines
         else None,
-        "threshold_words": evidence_words.threshold_words(e),
         "runs": runs,
     }
 

@@ -27,42 +27,59 @@ _SETTINGS = (
 )
 
 
-def announcement(wishes: Wishes, jobs: Mapping[str, Job], process: str) -> str:
-    """What will be done."""
-    main, whole = jobs[VALIDATED], jobs[KEPT]
+def announcement(wishes: Wishes, jobs: Mapping[str, Job], process: str, units: str = "rows") -> str:
+    """What will be done.
+
+    Args:
+        units: what a file has of examples.
+    """
+    main = jobs[VALIDATED]
     runs = sum(len(one.settings.seeds) for one in jobs.values())
     steps = sum(len(one.settings.seeds) * one.total_steps for one in jobs.values())
     lines = [
         ("model", main.source),
-        ("runs", f"{runs}: {wishes.folds} folds x {wishes.repeats} seeds, and {len(whole.settings.seeds)} on all rows"),
-        ("steps", f"{main.total_steps} of {main.spec.batch_size} rows a run, {steps:,} in all"),
-        ("keep", kept_in_words(wishes)),
+        ("runs", f"{runs}: {wishes.folds} folds x {wishes.repeats} seeds, and {wishes.members} on all {units}"),
+        ("steps", f"{main.total_steps} of {main.spec.batch_size} {units} a run, {steps:,} in all"),
+        ("keep", kept_in_words(wishes, units)),
         ("out", str(wishes.out)),
         ("process", process),
     ]
     return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n"
 
 
-def kept_in_words(wishes: Wishes) -> str:
+def kept_in_words(wishes: Wishes, units: str = "rows") -> str:
     """What the model to keep is."""
     if wishes.keep == "single" or wishes.members == 1:
-        return "one model, trained on all rows"
+        return f"one model, trained on all {units}"
     what = "all of them" if wishes.keep == "ensemble" else "the average of their weights"
-    return f"{wishes.members} models trained on all rows with different seeds: {what}"
+    return f"{wishes.members} models trained on all {units} with different seeds: {what}"
 
 
 def write(
     wishes: Wishes, done: Fit, jobs: Mapping[str, Job], own: OwnTexts, found: Sequence[Finding], command: str
 ) -> None:
     """Writes the model, the page and the record; the record last."""
-    record = sources.read_json(wishes.out / "fit.json")
-    seconds = record.get("seconds", 0.0) + done.seconds
-    fitting.keep(wishes, jobs[KEPT], done.evidence.thresholds, facts(done, own))
+    e = done.evidence
+    fitting.keep(wishes, jobs[KEPT], e.thresholds, facts(done, own), e.temperature)
     write_whole(wishes.out / "report.html", fit_page.render(done.evidence, about(wishes, done, own, found, command)))
+    tested = None if done.tested is None else weighing.to_dict(done.tested)
+    write_record(wishes, done.seconds, weighing.to_dict(done.evidence), tested, found, command)
+
+
+def write_record(
+    wishes: Wishes,
+    seconds: float,
+    evidence: Mapping[str, Any],
+    tested: Mapping[str, Any] | None,
+    found: Sequence[Finding],
+    command: str,
+) -> None:
+    """Writes OUT/fit.json: what was asked for, and what is known."""
+    record = sources.read_json(wishes.out / "fit.json")
     record |= {
-        "seconds": round(seconds, 1),
-        "evidence": weighing.to_dict(done.evidence),
-        "tested": None if done.tested is None else weighing.to_dict(done.tested),
+        "seconds": round(record.get("seconds", 0.0) + seconds, 1),
+        "evidence": evidence,
+        "tested": tested,
         "findings": [one._asdict() for one in found],
         "commands": list(dict.fromkeys([*record.get("commands", []), command])),
     }
@@ -78,14 +95,22 @@ def said(wishes: Wishes, done: Fit) -> str:
             f"On the test table ({done.tested.n} rows) the model to keep has {done.tested.metric} {score.value:.3f} "
             f"({score.low:.3f} to {score.high:.3f})."
         )
+    return "\n\n".join([*lines, where(wishes, "rows")])
+
+
+def where(wishes: Wishes, listed: str) -> str:
+    """Where everything lies, and what comes next.
+
+    Args:
+        listed: what out_of_fold.csv holds.
+    """
     out = wishes.out
-    lines.append(
+    return (
         f"page     {out / 'report.html'} (it shows texts of the file)\n"
-        f"rows     {out / 'out_of_fold.csv'}\n"
+        f"{listed:<9}{out / 'out_of_fold.csv'}\n"
         f"model    {out / 'model'}\n"
         f"next     stablefit predict {out} new.csv --out=answers.csv"
     )
-    return "\n\n".join(lines)
 
 
 def facts(done: Fit, own: OwnTexts) -> dict[str, Any]:
@@ -114,6 +139,8 @@ def facts(done: Fit, own: OwnTexts) -> dict[str, Any]:
     }
     if e.reliability is not None:
         found["calibration"] = {"ECE": e.reliability.ece, "Brier": e.reliability.brier}
+    if e.temperature is not None:
+        found["calibration"]["temperature (the head is divided by it)"] = e.temperature.value
     return found
 
 
@@ -126,8 +153,6 @@ def about(wishes: Wishes, done: Fit, own: OwnTexts, found: Sequence[Finding], co
         ("group", (own.choice.group,)),
         ("id", (own.choice.id,)),
     )
-    rows = [row for cell in done.rows.values() for row in cell]
-    seconds = sum(row["seconds"] for row in rows)
     tested = []
     if done.tested is not None:
         score = done.tested.scores[done.tested.metric]
@@ -143,15 +168,18 @@ def about(wishes: Wishes, done: Fit, own: OwnTexts, found: Sequence[Finding], co
         command=command,
         found=own.said,
         findings=tuple(found),
-        cost=(
-            ("training runs", str(len(rows))),
-            ("time in them", f"{seconds / 60:.1f} minutes on {rows[0]['device']}"),
-            *tested,
-        ),
+        cost=(*cost(done.rows), *tested),
         settings=tuple((name, str(main.values[name])) for name in _SETTINGS),
         versions=tuple(main.provenance["versions"].items()),
         use=use(wishes, done.job),
     )
+
+
+def cost(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[tuple[str, str], ...]:
+    """What the runs of all cells took."""
+    every = [row for cell in rows.values() for row in cell]
+    minutes = sum(row["seconds"] for row in every) / 60
+    return ("training runs", str(len(every))), ("time in them", f"{minutes:.1f} minutes on {every[0]['device']}")
 
 
 def use(wishes: Wishes, main: Job) -> tuple[Block, ...]:

@@ -1,10 +1,15 @@
 """What the page of a fit says, in a few lines for a terminal."""
 
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from stablefit.fit import evidence_words, headline, wording
 from stablefit.fit.evidence import Evidence
 from stablefit.fit.row_scores import Measured
+
+if TYPE_CHECKING:
+    from stablefit.fit.entity_evidence import EntityEvidence
 
 WIDTH = 80
 MOST_LINES = 25
@@ -12,14 +17,23 @@ MOST_LINES = 25
 
 def summary(evidence: Evidence) -> str:
     """At most 25 lines of at most 80 columns: headline, scores, agreement, calibration, rows to look at."""
-    e = evidence
-    blocks = [_wrapped(e.headline), *(_wrapped(sentence) for sentence in (*e.says, *evidence_words.cautions(e)))]
+    return told(evidence, evidence_words.cautions(evidence), _look(evidence))
+
+
+def told(e: "Evidence | EntityEvidence", cautions: Sequence[str], look: str) -> str:
+    """Evidence in so many lines.
+
+    Args:
+        cautions: what weakens the rest.
+        look: what to look at.
+    """
+    blocks = [_wrapped(e.headline), *(_wrapped(sentence) for sentence in (*e.says, *cautions))]
     blocks.append(_scores(e))
     blocks.append(_wrapped(_seeds(e)))
     if r := e.reliability:
         by_chance = f"a calibrated model: {r.ece_if_calibrated:.3f}"
         blocks.append(_wrapped(f"Calibration: ECE {r.ece:.3f} ({by_chance}), Brier {r.brier:.3f}."))
-    blocks.append(_wrapped(_look(e)))
+    blocks.append(_wrapped(look))
     if e.curve:
         blocks.append(_wrapped(e.curve.says))
     lines = "\n".join(blocks).split("\n")
@@ -28,7 +42,7 @@ def summary(evidence: Evidence) -> str:
     return "\n".join(lines)
 
 
-def _scores(e: Evidence) -> str:
+def _scores(e: "Evidence | EntityEvidence") -> str:
     """A table of the main score."""
     name = wording.METRICS[e.metric]
     lines = [(name, "", "")]
@@ -42,7 +56,7 @@ def _written(metric: str, measured: Measured) -> tuple[str, str]:
     return value, f"{low} to {high}" if low != "unknown" else ""
 
 
-def _seeds(e: Evidence) -> str:
+def _seeds(e: "Evidence | EntityEvidence") -> str:
     single = e.single[e.metric]
     if e.n_repeats < 2:
         return "One seed: what another would give is not known."

@@ -4,7 +4,7 @@ OUT/fit.json          what was asked for, and the evidence; the same command goe
 OUT/runs/             the study: cross-validation over seeds, and the model's own runs on all rows
 OUT/out_of_fold.csv   what models that never saw a row say of it
 OUT/report.html       the page
-OUT/model/            bundle/, members/0 ..., facts.json: what `stablefit predict` and `export` take
+OUT/model/            bundle/, members/0.safetensors ..., facts.json: what `stablefit predict` and `export` take
 """
 
 import dataclasses
@@ -18,12 +18,13 @@ import jax
 import numpy as np
 
 from stablefit.configs import own as own_config
+from stablefit.configs import own_tags as own_tags_config
 from stablefit.data.tables.own import OwnTexts
 from stablefit.errors import InputError
-from stablefit.fit import baselines, evidence, kept
+from stablefit.fit import baselines, evidence, kept, temperature
 from stablefit.fit.evidence import Evidence, OutOfFold
+from stablefit.fit.temperature import Temperature
 from stablefit.models import sources
-from stablefit.objectives import classification, multilabel
 from stablefit.paths import Tree
 from stablefit.study import grid
 from stablefit.training import bundle, job, probe, settings
@@ -58,6 +59,15 @@ class Wishes:
     members: int = 3
     keep: str = "ensemble"
     curve: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What the runs left."""
+
+    rows: Mapping[str, Sequence[Mapping[str, Any]]]  # of each cell
+    seconds: float  # of this command
+    lost: Sequence[str]  # what could not be run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +119,10 @@ def cells(wishes: Wishes, n_rows: int) -> dict[str, Settings]:
     """
 
     def cell(**changes: Any) -> Settings:
-        config = own_config.get_config()
-        config.update({"data_file": wishes.file, **wishes.fields, **changes})
+        tagging = is_tagging(wishes)
+        config = (own_tags_config if tagging else own_config).get_config()
+        place = "data_dir" if tagging else "data_file"
+        config.update({place: wishes.file, **wishes.fields, **changes})
         return settings.read(config.to_dict())
 
     runs = wishes.folds * wishes.repeats
@@ -126,17 +138,21 @@ def cells(wishes: Wishes, n_rows: int) -> dict[str, Settings]:
     return {**found, KEPT: cell(seeds=tuple(range(wishes.members)), **last)}
 
 
+def is_tagging(wishes: Wishes) -> bool:
+    """Whether entities are to be found."""
+    return str(wishes.fields.get("task", "")).startswith("tagging")
+
+
 def load(wishes: Wishes, n_rows: int) -> dict[str, Job]:
     """The jobs of all cells, loaded and checked."""
     return {name: job.load(cell) for name, cell in cells(wishes, n_rows).items()}
 
 
-def run(wishes: Wishes, jobs: Mapping[str, Job], own: OwnTexts, quiet: bool, launcher: Callable[..., list[str]]) -> Fit:
-    """Does the runs that are not done yet, and weighs what they say.
+def train(wishes: Wishes, jobs: Mapping[str, Job], quiet: bool, launcher: Callable[..., list[str]]) -> Trained:
+    """Does the runs that are not done yet.
 
     Args:
         jobs: from `load`.
-        own: the training table.
         quiet: no display.
         launcher: of `launch`.
 
@@ -149,13 +165,29 @@ def run(wishes: Wishes, jobs: Mapping[str, Job], own: OwnTexts, quiet: bool, lau
     marks = {one.settings.fingerprint: one.settings.seeds for one in jobs.values()}
     by_mark = grid.read_rows(workdir, marks)
     rows = {name: by_mark[one.settings.fingerprint] for name, one in jobs.items()}
+    return Trained(rows, time.monotonic() - clock, lost)
+
+
+def run(wishes: Wishes, jobs: Mapping[str, Job], own: OwnTexts, quiet: bool, launcher: Callable[..., list[str]]) -> Fit:
+    """Does the runs that are not done yet, and weighs what they say; arguments as of `train`.
+
+    Args:
+        own: the training table.
+
+    Raises:
+        Interrupted: as `train`.
+    """
+    clock = time.monotonic()
+    workdir = wishes.out / "runs"
+    trained = train(wishes, jobs, quiet, launcher)
     main = jobs[VALIDATED]
     oof = out_of_fold(main, own, kept.predictions(workdir, main, STEP), wishes.repeats)
+    weighed = evidence.weigh(oof)
     points = []
     for name, part in jobs.items():
         if name not in (VALIDATED, KEPT):
-            points.append(_point(part, kept.predictions(workdir, part, STEP), wishes.repeats))
-    weighed = evidence.weigh(oof)
+            known = kept.predictions(workdir, part, STEP)
+            points.append(_point(part, known, wishes.repeats, weighed.temperature))
     if points:
         score = weighed.scores[weighed.metric]
         points.append((len(own), score.value, score.low, score.high))
@@ -164,9 +196,10 @@ def run(wishes: Wishes, jobs: Mapping[str, Job], own: OwnTexts, quiet: bool, lau
     if "test" in jobs[KEPT].objective.encoded:
         said = kept.predictions(workdir, jobs[KEPT], STEP)
         data = jobs[KEPT].data["test"]
-        tested = evidence.weigh(_as_evidence(jobs[KEPT], data.labels, list(data.ids), said, len(said), {}, None))
+        known = _as_evidence(jobs[KEPT], data.labels, list(data.ids), said, len(said), weighed.temperature)
+        tested = evidence.weigh(known)
     kept.write_out_of_fold(wishes.out / "out_of_fold.csv", oof, weighed)
-    return Fit(weighed, tested, main, rows, time.monotonic() - clock, lost)
+    return Fit(weighed, tested, main, trained.rows, time.monotonic() - clock, trained.lost)
 
 
 def out_of_fold(main: Job, own: OwnTexts, said: Mapping[int, Mapping[str, np.ndarray]], repeats: int) -> OutOfFold:
@@ -177,7 +210,11 @@ def out_of_fold(main: Job, own: OwnTexts, said: Mapping[int, Mapping[str, np.nda
     texts = examples.texts_a
     if examples.texts_b is not None:
         texts = [f"{first} | {second}" for first, second in zip(texts, examples.texts_b, strict=True)]
-    return _as_evidence(main, examples.labels, examples.ids, said, repeats, cheap, texts, examples.groups)
+    known = _as_evidence(main, examples.labels, examples.ids, said, repeats)
+    if known.kind != "regression":
+        outputs, fitted = temperature.cross_fitted(known.outputs, known.targets, known.kind, held_out)
+        known = dataclasses.replace(known, outputs=outputs, temperature=fitted)
+    return dataclasses.replace(known, baselines=cheap, texts=list(texts), groups=examples.groups)
 
 
 def _as_evidence(
@@ -186,53 +223,52 @@ def _as_evidence(
     ids: Sequence[str],
     said: Mapping[int, Mapping[str, np.ndarray]],
     repeats: int,
-    cheap: Mapping[str, np.ndarray],
-    texts: Sequence[str] | None,
-    groups: np.ndarray | None = None,
+    divisor: Temperature | None = None,
 ) -> OutOfFold:
+    """A run's outputs as evidence without texts; probabilities, if there is a temperature to divide logits by."""
     place = {name: i for i, name in enumerate(ids)}
-    shape = (repeats, len(ids)) if part.task.kind == "regression" else (repeats, len(ids), part.task.n_outputs)
-    outputs = np.full(shape, np.nan)
+    kind: Any = part.task.kind
+    outputs = np.full((repeats, len(ids), part.task.n_outputs), np.nan)
     folds = part.spec.folds or 1
     for seed, one in said.items():
         rows = [place[name] for name in one["ids"].tolist()]
-        outputs[seed // folds, rows] = answers(part, one["outputs"])
-    return OutOfFold(
-        kind=part.task.kind,  # pyright: ignore[reportArgumentType]
-        labels=part.task.labels,
-        targets=targets,
-        outputs=outputs,
-        baselines=cheap,
-        texts=list(texts) if texts is not None else [""] * len(ids),
-        ids=list(ids),
-        groups=groups,
-    )
+        outputs[seed // folds, rows] = one["outputs"].reshape(len(rows), -1)
+    if kind == "regression":
+        outputs = outputs[:, :, 0]
+    elif divisor is not None:
+        outputs = temperature.probabilities(outputs / divisor.value, kind)
+    return OutOfFold(kind, part.task.labels, targets, outputs, {}, [""] * len(ids), list(ids), None, divisor)
 
 
-def answers(part: Job, outputs: np.ndarray) -> np.ndarray:
-    """Probabilities [N, C], or numbers [N], from a run's outputs."""
-    if part.task.kind == "regression":
-        return outputs.reshape(-1)
-    return (classification if part.task.kind == "classification" else multilabel).probabilities(outputs)
-
-
-def _point(part: Job, said: Mapping[int, Mapping[str, np.ndarray]], repeats: int) -> tuple[int, float, float, float]:
+def _point(
+    part: Job, said: Mapping[int, Mapping[str, np.ndarray]], repeats: int, divisor: Temperature | None
+) -> tuple[int, float, float, float]:
     data = part.objective.encoded["train"]
-    weighed = evidence.weigh(_as_evidence(part, data.labels, list(data.ids), said, repeats, {}, None))
+    weighed = evidence.weigh(_as_evidence(part, data.labels, list(data.ids), said, repeats, divisor))
     score = weighed.scores[weighed.metric]
     return len(data), score.value, score.low, score.high
 
 
-def keep(wishes: Wishes, whole: Job, thresholds: Sequence[float] | None, facts: Mapping[str, Any]) -> None:
+def keep(
+    wishes: Wishes,
+    whole: Job,
+    thresholds: Sequence[float] | None,
+    facts: Mapping[str, Any],
+    divisor: Temperature | None = None,
+) -> None:
     """Puts the model into OUT/model.
 
     Args:
         whole: of the runs on all rows.
         thresholds: of several labels.
         facts: what is known of it, for the model card.
+        divisor: of the logits; the heads that are kept are divided by it, so that nobody has to know of it.
     """
     place = wishes.out / "runs" / "cells" / whole.settings.fingerprint
     trees = kept.members(place, whole.settings.seeds)
+    if divisor is not None:
+        by = np.float32(divisor.value)
+        trees = [{**tree, "head": jax.tree.map(lambda x: x / by, tree["head"])} for tree in trees]
     chosen: list[Tree] = trees
     if wishes.keep == "average":
         chosen = [jax.tree.map(lambda *xs: np.mean(xs, axis=0, dtype=np.float32), *trees)]

@@ -13,6 +13,8 @@ BASELINES = {
     "mean": "always the mean",
     "tfidf": "a bag of words",
     "frozen": "a linear model on the frozen encoder",
+    "nothing": "finding no entity",
+    "dictionary": "a dictionary of the annotated entities",
 }
 
 
@@ -21,6 +23,8 @@ _SHORT = {
     "mean": "mean",
     "tfidf": "bag of words",
     "frozen": "frozen encoder",
+    "nothing": "no entity",
+    "dictionary": "dictionary",
 }
 
 

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from stablefit.data import built_tokenizer
+from stablefit.data.encoding import load_tokenizer
 from stablefit.errors import InputError
 from stablefit.fit.evidence import Evidence, OutOfFold
+from stablefit.models import hf
 from stablefit.paths import Tree
 from stablefit.training import checkpoints
 from stablefit.training.bundle import FOLDER, Bundle
@@ -69,9 +72,10 @@ def write_model(folder: Path, bundle: Bundle, trees: Sequence[Tree], facts: Mapp
     """Writes the model as one thing: a reader finds the old one or the new one."""
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    bundle.write(fresh / FOLDER)
+    written = bundle.write(fresh / FOLDER)
+    built_tokenizer.write(written.folder, load_tokenizer(written.folder))
     for i, tree in enumerate(trees):
-        checkpoints.save_params(fresh / "members" / str(i), tree)
+        hf.save_tree(fresh / "members" / f"{i}.safetensors", tree)
     write_whole(fresh / "facts.json", json.dumps(facts, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)

@@ -29,7 +29,9 @@ class LabelCurve:
     says: str
 
 
-def label_curve(points: Sequence[tuple[int, float, float, float]], metric: str) -> LabelCurve | None:
+def label_curve(
+    points: Sequence[tuple[int, float, float, float]], metric: str, units: str = "rows"
+) -> LabelCurve | None:
     """The curve and the answer to "would 200 more labels help?"; None for fewer than two sizes.
 
     The score is taken to go on in a straight line over log n, through the last two points: what curves of this kind do
@@ -39,6 +41,7 @@ def label_curve(points: Sequence[tuple[int, float, float, float]], metric: str) 
     Args:
         points: (training rows, score, low, high), any order; of one size the last counts.
         metric: what the score is; a score where more is better.
+        units: what is labelled, or annotated.
     """
     ordered = sorted({int(n): (value, low, high) for n, value, low, high in points}.items())
     if len(ordered) < 2:
@@ -50,21 +53,22 @@ def label_curve(points: Sequence[tuple[int, float, float, float]], metric: str) 
     gain = factor * (last.score.value - before.score.value)
     half = factor * math.hypot(*((point.score.high - point.score.low) / 2 for point in (before, last)))
     measured = Measured(gain, gain - half, gain + half)
-    return LabelCurve(curve, more, measured, _answer(measured, more, before.n, last.n, wording.METRICS[metric]))
+    return LabelCurve(curve, more, measured, _answer(measured, more, before.n, last.n, wording.METRICS[metric], units))
 
 
-def _answer(gain: Measured, more: int, before: int, last: int, metric: str) -> str:
+def _answer(gain: Measured, more: int, before: int, last: int, metric: str, units: str) -> str:
     value, low, high = (wording.points(x) for x in (gain.value, gain.low, gain.high))
     if not math.isfinite(gain.low):
-        said = "Too few rows to say"
+        said = f"Too few {units} to say"
     elif gain.low > 0:
         said = "Probably yes"
     elif gain.high < _WORTH:
         said = "Hardly"
     else:
-        said = "These rows cannot tell"
+        said = f"These {units} cannot tell"
     limits = wording.between(low, high)
     return (
-        f"Would {more} more labels help? {said}: if the curve goes on as from {before} to {last} training rows, "
-        f"{value} points of {metric} ({limits}). Curves flatten, so this is more likely too much than too little."
+        f"Would {more} more {'labels' if units == 'rows' else units} help? {said}: if the curve goes on as from "
+        f"{before} to {last} training {units}, {value} points of {metric} ({limits}). Curves flatten, so this is more "
+        "likely too much than too little."
     )

@@ -8,6 +8,7 @@ METRICS = {
     "f1_macro": "macro F1",
     "f1_micro": "micro F1",
     "log_loss": "log loss",
+    "entity_f1": "entity F1",
     "precision": "precision",
     "recall": "recall",
     "r2": "R2",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import special
 
 from stablefit import cli
 from stablefit.commands import fit
@@ -63,22 +64,38 @@ def test_it_leaves_a_page_the_rows_and_a_model(done):
     assert {one["name"] for one in record["evidence"]["baselines"]} == {"majority", "tfidf", "frozen"}
 
 
+def _fitted(rows):
+    """The temperature of the rows of one fold, written out."""
+    logits = np.array([[one for _, one in said] for _, said in rows]).swapaxes(0, 1)
+    targets = np.array([["early", "late"].index(row["given"]) for row, _ in rows])
+    grid = np.exp(np.linspace(-3.5, 3.5, 7001))
+    p = [special.softmax(logits / t, axis=-1).mean(0)[np.arange(len(targets)), targets] for t in grid]
+    losses = [
+        -np.log(np.maximum(one, 1e-12)).mean() + np.log(t) ** 2 / 2 / len(rows) for one, t in zip(p, grid, strict=True)
+    ]
+    return grid[int(np.argmin(losses))]
+
+
 def test_every_row_is_predicted_by_models_that_never_saw_it(done):
-    """The mean of the probabilities of the two seeds whose test fold held the row, and nobody else's."""
+    """The mean of the probabilities of the two seeds whose test fold held the row, by the other fold's temperature."""
+    record = json.loads((done / "fit.json").read_text())["evidence"]["temperature"]
     (cell,) = [path.parent for path in (done / "runs" / "cells").glob("*/seed_3")]
-    said: dict[str, list[np.ndarray]] = {}
+    said: dict[str, list[tuple[int, np.ndarray]]] = {}
     for seed in range(4):
         with np.load(cell / f"seed_{seed}" / "predictions.npz") as stored:
-            logits = stored["test_last"].astype(np.float64)
-            p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-            for name, one in zip(stored["test_ids"].tolist(), p, strict=True):
-                said.setdefault(name, []).append(one)
+            for name, one in zip(stored["test_ids"].tolist(), stored["test_last"].astype(np.float64), strict=True):
+                said.setdefault(name, []).append((seed % 2, one))
             assert not set(stored["validation_ids"].tolist()) & set(stored["test_ids"].tolist())
     rows = rows_of(done / "out_of_fold.csv")
+    temperatures = [
+        _fitted([(row, said[row["id"]]) for row in rows if said[row["id"]][0][0] != fold]) for fold in (0, 1)
+    ]
+    assert sorted(temperatures) == pytest.approx([record["low"], record["high"]], rel=1e-3)
     assert [row["id"] for row in rows] == [f"n{i}" for i in range(48)]
     for row in rows:
         assert len(said[row["id"]]) == 2
-        expected = np.mean(said[row["id"]], axis=0)
+        fold = said[row["id"]][0][0]
+        expected = np.mean([special.softmax(one / temperatures[fold]) for _, one in said[row["id"]]], axis=0)
         assert [float(row["p_early"]), float(row["p_late"])] == pytest.approx(expected, abs=1e-4)
         assert row["label"] == ["early", "late"][expected.argmax()]
 
@@ -94,6 +111,17 @@ def test_the_model_is_that_of_its_runs_on_all_rows(done, place):
     assert facts is not None
     assert facts.per_label == {"early": 25, "late": 23} or sum(facts.per_label.values()) == 48
     assert facts.score[1] <= facts.score[0] <= facts.score[2]
+
+
+def test_the_heads_that_are_kept_are_divided_by_the_temperature(done):
+    value = json.loads((done / "fit.json").read_text())["evidence"]["temperature"]["value"]
+    (cell,) = [
+        path.parent for path in (done / "runs" / "cells").glob("*/seed_1") if not (path.parent / "seed_3").exists()
+    ]
+    texts = [f"a text {i}" for i in range(4)]
+    kept, trained = model.load(done).outputs(texts), model.load(cell).outputs(texts)
+    assert abs(value - 1) > 0.01
+    np.testing.assert_allclose(kept * value, trained, rtol=1e-4, atol=1e-5)
 
 
 def test_the_same_command_goes_on_and_another_is_refused(done, place, capsys):

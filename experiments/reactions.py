@@ -1,0 +1,28 @@
+"""Reaction yields from texts by an encoder of masked tokens: do our recipes hold against a published few-sample table?
+
+    STABLEFIT_DATA=DIR python -m experiments.reactions_data REACTIONS
+    REACTIONS=REACTIONS python -m stablefit.grid --sweep=experiments/reactions.py --config.model=RXNFP \\
+        --config.keep=none
+
+Ten published orders, 98 and 197 training reactions. `published` are the settings of Schwaller et al. (Mach. Learn.:
+Sci. Technol. 2021): hidden dropout .80, attention dropout .1, Adam at 9.66e-5, no warm-up, 15 epochs of 16. The others
+start from `fit`'s values. A run of 98 takes about six minutes on one core; no result of it is committed yet.
+"""
+
+import os
+
+REACTIONS = os.environ.get("REACTIONS", "runs/reactions")
+COMMON = {"config": "configs/own.py", "folds": 0, "max_length": 270, "batch_size": 16, "train_on_all": True}
+COMMON |= {"evaluations": 1, "eval_batch_size": 32, "text_columns": "reaction", "label_column": "yield"}
+COMMON |= {"id_column": "id", "label_kind": "regression"}
+PUBLISHED = {"pooling": "pooler", "head_start": "normal", "max_steps": 0, "epochs": 15.0, "learning_rate": 9.66e-5}
+PUBLISHED |= {"warmup_ratio": 0.0, "dropout": 0.8, "attention_dropout": 0.1}
+SETTINGS = {"published": PUBLISHED, "fit": {}, "published, re-init 2": PUBLISHED | {"reinit_layers": 2}}
+
+
+def sweep(add):
+    for n in (98, 197):
+        for order in range(1, 11):
+            for setting, values in SETTINGS.items():
+                data = {"data_file": f"{REACTIONS}/order_{order}_{n}"}
+                add(name=f"{n}, order {order}, {setting}", seeds=(0,), **COMMON | data | values)
