@@ -4,9 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 JOBS ?= 2
+TORCH_PYTHON ?= $(BIN)/python
 WORKDIR ?= runs/demo
 
-.PHONY: help demo ablation ablation-local data-is-set report test test-slow lint types setup parity bench bench-gpu torch
+.PHONY: help demo ablation ablation-local data-is-set report test test-slow lint types setup parity mutants bench bench-predict bench-gpu torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +39,9 @@ test-slow: $(READY) ## the tests that take longer
 parity: $(READY) torch ## the tests against PyTorch, where it is installed in .venv
 	$(BIN)/python -m pytest -q -m parity
 
+mutants: $(READY) ## break the code in some two hundred places, one at a time: does a test near by notice? about half an hour
+	$(BIN)/python tests/mutants/run.py
+
 bench: data-is-set $(READY) torch ## speed beside PyTorch's, an hour and a half on two quiet cores: make bench DATA=folder of GLUE
 	$(BIN)/python -m benchmarks.step_time --rounds=10 --out=benchmarks/results/step_time.json
 	$(BIN)/python -m benchmarks.step_time --rounds=10 --dtype=bfloat16 --threads 2 --out=benchmarks/results/step_time_bf16.json
@@ -45,6 +49,12 @@ bench: data-is-set $(READY) torch ## speed beside PyTorch's, an hour and a half 
 	$(BIN)/python -m benchmarks.contest epoch --rounds=2 --data="$(DATA)" --out=benchmarks/results/epoch.json
 	$(BIN)/python -m benchmarks.contest growth --data="$(DATA)" --out=benchmarks/results/growth.json
 	$(BIN)/python -m benchmarks.contest seeds --seeds=4 --data="$(DATA)" --out=benchmarks/results/seeds.json
+
+# TORCH_PYTHON: of an environment that has stablefit's requirements and PyTorch, if .venv has no PyTorch.
+bench-predict: $(READY) ## texts a second beside transformers' pipeline, and seconds to a first answer: half a quiet hour
+	$(BIN)/python -m benchmarks.load --rounds=7 --out=benchmarks/results/load.json
+	@$(TORCH_PYTHON) -c "import torch" 2>/dev/null || { echo "no PyTorch for $(TORCH_PYTHON); give TORCH_PYTHON=PYTHON of an environment with a CPU build of torch 2.13"; exit 2; }
+	PYTHONPATH="$(CURDIR)" $(TORCH_PYTHON) -m benchmarks.predict --rounds=5 --out=benchmarks/results/predict.json
 
 # Needs JAX and PyTorch for the card, which `make setup` does not install:
 # .venv/bin/pip install -c constraints.txt 'jax[cuda13]' torch, or cuda12 for an older driver.

@@ -1,13 +1,17 @@
 """New texts labelled by `stablefit.serve`, beside the pipeline of transformers on the exported model.
 
-    .venv/bin/python -m benchmarks.predict --rounds=5 --out=benchmarks/results/predict.json
+    make bench-predict TORCH_PYTHON=python of an environment that has PyTorch and what stablefit needs
+    python -m benchmarks.predict --rounds=5 --out=benchmarks/results/predict.json
 
-Both have the same weights (MiniLM with a pooler and a head of two classes, which is what a stock BERT has) and the same
-texts: review snippets as they are, and several of them joined, for longer texts. Two processes are started, load, and
-answer once unmeasured; then they take turns, so that both meet the same load. Time is from a list of texts to a list of
-answers, tokenizer included. The pipeline is asked with several batch sizes, and its best is what counts; `sorted` is
-what it does with texts that its user has sorted by length, and put back in order, before. On a machine that does other
-things too, PyTorch's threads wait for each other and the ratio says nothing.
+Both have the same weights (MiniLM and a head of two classes) and the same texts: review snippets as they are (`short`),
+and one to eight of them joined (`long`), cut at 128 pieces by both. `pooler` is a model that reads a text as a stock
+BERT does; `mean` is what `stablefit fit` makes, which the pipeline runs as `stablefit export` writes it, with a seventh
+block that takes the mean. Two processes are started, load, and answer once unmeasured; then they take turns, so that
+both meet the same load. Time is from a list of texts to a list of answers, tokenizer included; both use every core that
+the process may use (`taskset -c 0` before the command: one). The pipeline is asked with several batch sizes, and its
+best is what counts; `sorted` is what it does with texts that its user has sorted by length, and put back in order,
+before. A ratio is of two times of one round; medians over rounds. On a machine that does other things too, PyTorch's
+threads wait for each other: there the ratio of processor time (`cpu_ratio`) says more.
 """
 
 import argparse
@@ -29,6 +33,8 @@ from benchmarks.step_time import MODEL, machine
 
 BATCHES = (1, 8, 32, 128)
 SETS = ("short", "long")
+POOLINGS = ("pooler", "mean")
+CLOCKS = ("seconds", "cpu_s")
 _LIMIT = 128  # tokens
 
 
@@ -44,25 +50,31 @@ def texts_of(name: str, count: int) -> list[str]:
     return [" ".join(pool.texts_a[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
 
 
-def write_model(folder: Path) -> None:
-    """A run's kept model with a new head, and the directory that is exported from it."""
+def write_model(folder: Path, members: int = 1, pooling: str = "pooler") -> None:
+    """A fit's kept model, each member with a new head, and the directory that is exported from it."""
     import jax
 
+    from stablefit.fit import kept
     from stablefit.models import heads, hf
     from stablefit.serve.export import export
-    from stablefit.training import checkpoints
     from stablefit.training.bundle import Bundle
 
     base = hf.resolve(MODEL)
     config = hf.load_config(base)
     encoder, _ = hf.load_encoder(base, config)
-    params = {"encoder": encoder, "head": heads.init_head(jax.random.key(0), config.hidden_size, 2)}
+    rest: dict[str, Any] = {}
+    if pooling == "mean":
+        size = config.hidden_size
+        rest["pooling"] = {"LayerNorm": {"scale": np.ones(size, np.float32), "bias": np.zeros(size, np.float32)}}
+    if pooling != "pooler":
+        encoder.pop("pooler", None)
+    head = [jax.device_get(heads.init_head(jax.random.key(i), config.hidden_size, 2)) for i in range(members)]
     bundle = Bundle(
         folder=base,
         kind="classification",
         task="reviews",
         labels=("rotten", "fresh"),
-        pooling="pooler",
+        pooling=pooling,
         max_length=_LIMIT,
         text_columns=(),
         label_columns=(),
@@ -80,9 +92,10 @@ def write_model(folder: Path) -> None:
         settings={},
         versions={},
     )
-    bundle.write(folder / "fit" / "bundle")
-    checkpoints.save_params(folder / "fit" / "members" / "0", jax.device_get(params))
-    export(folder / "fit", folder / "exported")
+    trees = [{"encoder": encoder, "head": one, **rest} for one in head]
+    kept.write_model(folder / "fit" / "model", bundle, trees, {})
+    if members == 1:
+        export(folder / "fit", folder / "exported")
 
 
 def ours(folder: Path) -> Callable[[Sequence[str], str], Any]:
@@ -122,10 +135,10 @@ def work(who: str, folder: Path, count: int) -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         name, how = line.split()
-        start_s = time.perf_counter()
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
         labels = answer(texts[name], how)
-        took_s = time.perf_counter() - start_s
-        print(json.dumps({"seconds": took_s, "fresh": sum(label == "fresh" for label in labels)}), flush=True)
+        took = {"seconds": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
+        print(json.dumps({**took, "fresh": sum(label == "fresh" for label in labels)}), flush=True)
 
 
 def start(who: str, folder: Path, count: int) -> subprocess.Popen[str]:
@@ -144,34 +157,42 @@ def ask(worker: subprocess.Popen[str], name: str, how: str) -> dict[str, float]:
     assert worker.stdout is not None
     worker.stdin.write(f"{name} {how}\n")
     worker.stdin.flush()
-    return json.loads(worker.stdout.readline())
+    if not (line := worker.stdout.readline()):
+        raise SystemExit(f"stablefit: a worker stopped when it was asked for {name} {how}")
+    return json.loads(line)
 
 
 def measure(folder: Path, count: int, rounds: int, batches: Sequence[int]) -> dict[str, Any]:
-    """Texts a second of each, and the ratio to the pipeline's best way; medians over rounds."""
+    """Of each set of texts the texts a second of each, and the ratios to the pipeline's best way."""
     workers = {who: start(who, folder, count) for who in ("ours", "theirs")}
-    ways = [
-        ("ours", "-"),
-        *(("theirs", f"{size}{order}") for order in ("", "s") for size in batches if size > 1 or not order),
-    ]
+    plain = [("theirs", f"{size}") for size in batches]
+    by_length = [("theirs", f"{size}s") for size in batches if size > 1]
+    ways = [("ours", "-"), *plain, *by_length]
     found: dict[str, Any] = {}
     for name in SETS:
         fresh = {ask(workers[who], name, how)["fresh"] for who, how in ways}
-        if max(fresh) - min(fresh) > count // 200:  # ties of a head that knows nothing may fall either way
+        if max(fresh) - min(fresh) > max(1, count // 200):  # ties of a head that knows nothing may fall either way
             raise SystemExit(f"stablefit: the answers differ: {fresh} of {count} are fresh")
-        taken: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
+        taken: dict[str, dict[tuple[str, str], list[float]]] = {of: {way: [] for way in ways} for of in CLOCKS}
         for _ in range(rounds):
-            for who, how in ways:
-                taken[who, how].append(ask(workers[who], name, how)["seconds"])
-        plain, by_length = (
-            [way for way in ways[1:] if way[1].endswith("s") == is_sorted] for is_sorted in (False, True)
-        )
-        speeds = {" ".join(way): round(count / statistics.median(s), 1) for way, s in taken.items()}
-        found[name] = {**ratio(taken, plain), "sorted": ratio(taken, by_length), "texts_per_s": speeds}
+            for way in ways:
+                answer = ask(workers[way[0]], name, way[1])
+                for clock, times in taken.items():
+                    times[way].append(answer[clock])
+        speeds = {" ".join(way): round(count / statistics.median(s), 1) for way, s in taken["seconds"].items()}
+        found[name] = {**ratios(taken, plain), "sorted": ratios(taken, by_length), "texts_per_s": speeds}
         print(f"{name}: {found[name]['ratio']} times the pipeline's best, {json.dumps(found[name])}", file=sys.stderr)
     for worker in workers.values():
         worker.kill()
+        worker.wait()
     return found
+
+
+def ratios(taken: Mapping[str, Mapping[Any, Sequence[float]]], ways: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """`ratio` by the clock on the wall, and by processor time."""
+    if not ways:
+        return {}
+    return {**ratio(taken["seconds"], ways), "cpu_ratio": ratio(taken["cpu_s"], ways)["ratio"]}
 
 
 def ratio(taken: Mapping[tuple[str, str], Sequence[float]], ways: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -193,6 +214,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--batches", default=",".join(map(str, BATCHES)))
+    parser.add_argument("--poolings", default=",".join(POOLINGS))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--work", choices=("ours", "theirs"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -200,12 +222,20 @@ def main() -> None:
     if options.work:
         work(options.work, options.folder, options.texts)
         return
-    with tempfile.TemporaryDirectory() as name:
-        write_model(Path(name))
-        sizes = [int(size) for size in options.batches.split(",")]
-        found = measure(Path(name), options.texts, options.rounds, sizes)
+    sizes = [int(size) for size in options.batches.split(",")]
+    found = {}
+    for pooling in options.poolings.split(","):
+        with tempfile.TemporaryDirectory() as name:
+            write_model(Path(name), pooling=pooling)
+            found[pooling] = measure(Path(name), options.texts, options.rounds, sizes)
     versions = {package: version(package) for package in ("jax", "torch", "transformers")}
-    about = {"machine": machine(), "versions": versions, "texts": options.texts, "rounds": options.rounds, **found}
+    about = {
+        "machine": {**machine(), "cores_used": len(os.sched_getaffinity(0))},
+        "versions": versions,
+        "texts": options.texts,
+        "rounds": options.rounds,
+        **found,
+    }
     text = json.dumps(about, indent=2) + "\n"
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Langua
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -103,11 +103,15 @@ def _checked(name: str, kind: Any, value: Any, source: str) -> Any:
 
 
 class Table(nn.Module):
-    """Rows of a trainable table, `embedding[index]`; an index outside the table gives NaN rather than a wrong row."""
+    """Rows of a trainable table, `embedding[index]`; an index outside the table gives NaN rather than a wrong row.
+
+    Unchecked it is the plain lookup, which other runtimes have, and an index outside gives a wrong row.
+    """
 
     rows: int
     features: int
     std: float
+    checked: bool = True
 
     @nn.compact
     def __call__(self, index: jax.Array | None, *, first: int = 0) -> jax.Array:
@@ -115,6 +119,8 @@ class Table(nn.Module):
         embedding = self.param("embedding", nn.initializers.normal(self.std), (self.rows, self.features))
         if index is None:
             return embedding[:first]
+        if not self.checked:
+            return embedding[index]
         return jnp.take(embedding, index, axis=0, mode="fill", fill_value=jnp.nan)
 
 
@@ -142,6 +148,7 @@ class Embeddings(nn.Module):
 
     config: EncoderConfig
     dropout: float
+    checked: bool = True
 
     @nn.compact
     def __call__(
@@ -150,7 +157,7 @@ class Embeddings(nn.Module):
         c = self.config
 
         def table(name: str, rows: int) -> Table:
-            return Table(rows, c.hidden_size, c.initializer_range, name=name)
+            return Table(rows, c.hidden_size, c.initializer_range, self.checked, name=name)
 
         words_BxTxD = table("word_embeddings", c.vocab_size)(tokens_BxT)
         types_BxTxD = table("token_type_embeddings", c.type_vocab_size)(types_BxT)
@@ -163,27 +170,41 @@ class Embeddings(nn.Module):
         return Dropout(self.dropout)(x_BxTxD, deterministic=deterministic)
 
 
+class Seen(NamedTuple):
+    """What queries of a few places attend to: of E of them the rows `rows` [E] of the hidden states [B, S, D]."""
+
+    hidden: jax.Array
+    rows: jax.Array
+
+
 class Attention(nn.Module):
-    """`LayerNorm(x + W_o softmax(q k^T / sqrt(K)) v)` inside each segment, with dropout on weights and output."""
+    """`LayerNorm(x + W_o softmax(q k^T / sqrt(K)) v)` inside each segment, with dropout on weights and output.
+
+    Keys and values are those of x itself, or of what is `seen` where x is queries of a few places, [E, 1, D].
+    """
 
     config: EncoderConfig
     dropout: float
+    weights_dropout: float
     dtype: DType
 
     @nn.compact
-    def __call__(self, x_BxTxD: jax.Array, same_Bx1xQxS: jax.Array, deterministic: bool) -> jax.Array:
+    def __call__(
+        self, x_BxTxD: jax.Array, same_Bx1xQxS: jax.Array, deterministic: bool, seen: Seen | None = None
+    ) -> jax.Array:
         c = self.config
         heads, size = c.num_attention_heads, c.hidden_size // c.num_attention_heads
 
-        def project(name: str) -> jax.Array:
-            y_BxTxD = Dense(c.hidden_size, c.initializer_range, self.dtype, name=name)(x_BxTxD)
-            return y_BxTxD.reshape(*y_BxTxD.shape[:2], heads, size)
+        def project(name: str, of: Seen | None = None) -> jax.Array:
+            y_BxTxD = Dense(c.hidden_size, c.initializer_range, self.dtype, name=name)(of.hidden if of else x_BxTxD)
+            y_BxTxHxK = y_BxTxD.reshape(*y_BxTxD.shape[:2], heads, size)
+            return y_BxTxHxK[of.rows] if of else y_BxTxHxK
 
-        q_BxQxHxK, k_BxSxHxK, v_BxSxHxK = project("query"), project("key"), project("value")
+        q_BxQxHxK, k_BxSxHxK, v_BxSxHxK = project("query"), project("key", seen), project("value", seen)
         scores_BxHxQxS = attention_scores(q_BxQxHxK, k_BxSxHxK, self.dtype) * (1.0 / math.sqrt(size))
         scores_BxHxQxS = jnp.where(same_Bx1xQxS, scores_BxHxQxS, jnp.finfo(scores_BxHxQxS.dtype).min)
         weights_BxHxQxS = jax.nn.softmax(scores_BxHxQxS, axis=-1)
-        weights_BxHxQxS = Dropout(self.dropout)(weights_BxHxQxS, deterministic=deterministic)
+        weights_BxHxQxS = Dropout(self.weights_dropout)(weights_BxHxQxS, deterministic=deterministic)
         y_BxQxHxK = attention_mix(weights_BxHxQxS, v_BxSxHxK, self.dtype)
         y_BxTxD = Dense(c.hidden_size, c.initializer_range, self.dtype, name="output")(y_BxQxHxK.reshape(x_BxTxD.shape))
         y_BxTxD = Dropout(self.dropout)(y_BxTxD, deterministic=deterministic)
@@ -195,13 +216,16 @@ class Layer(nn.Module):
 
     config: EncoderConfig
     dropout: float
+    attention_dropout: float
     dtype: DType
 
     @nn.compact
-    def __call__(self, x_BxTxD: jax.Array, same_Bx1xQxS: jax.Array, deterministic: bool) -> jax.Array:
+    def __call__(
+        self, x_BxTxD: jax.Array, same_Bx1xQxS: jax.Array, deterministic: bool, seen: Seen | None = None
+    ) -> jax.Array:
         c = self.config
-        attention = Attention(c, self.dropout, self.dtype, name="attention")
-        x_BxTxD = attention(x_BxTxD, same_Bx1xQxS, deterministic)
+        attention = Attention(c, self.dropout, self.attention_dropout, self.dtype, name="attention")
+        x_BxTxD = attention(x_BxTxD, same_Bx1xQxS, deterministic, seen)
         y_BxTxF = Dense(c.intermediate_size, c.initializer_range, self.dtype, name="intermediate")(x_BxTxD)
         y_BxTxF = ACTIVATIONS[c.hidden_act](y_BxTxF)
         y_BxTxD = Dense(c.hidden_size, c.initializer_range, self.dtype, name="output")(y_BxTxF)
@@ -218,17 +242,22 @@ class Encoder(nn.Module):
         dtype: what the inputs of matrix products are rounded to; everything else is float32. With float32 nothing is
             rounded here, but GPUs and TPUs may themselves shorten float32 products: `jax_default_matmul_precision`.
         with_pooler: whether the parameters include the pooler.
+        checked: whether a token, a type or a position outside its table gives NaN, rather than a wrong row.
+        attention_dropout: rate on the attention weights alone; None: as `dropout`; static.
     """
 
     config: EncoderConfig
     dropout: float = 0.0
     dtype: DType = jnp.float32
     with_pooler: bool = True
+    checked: bool = True
+    attention_dropout: float | None = None
 
     def setup(self) -> None:
         c = self.config
-        self.embeddings = Embeddings(c, self.dropout)
-        self.layer = [Layer(c, self.dropout, self.dtype) for _ in range(c.num_hidden_layers)]
+        self.embeddings = Embeddings(c, self.dropout, self.checked)
+        on_weights = self.dropout if self.attention_dropout is None else self.attention_dropout
+        self.layer = [Layer(c, self.dropout, on_weights, self.dtype) for _ in range(c.num_hidden_layers)]
         if self.with_pooler:
             self.pooler = Dense(c.hidden_size, c.initializer_range, self.dtype)
 
@@ -240,8 +269,9 @@ class Encoder(nn.Module):
         positions_BxT: jax.Array | None = None,
         *,
         deterministic: bool,
+        read: tuple[jax.Array, jax.Array] | None = None,
     ) -> jax.Array:
-        """The hidden states of the last layer, float32.
+        """The hidden states of the last layer, float32, shape (B, T, D).
 
         Args:
             tokens_BxT: word pieces, in [0, vocab_size); one outside gives NaN.
@@ -250,6 +280,8 @@ class Encoder(nn.Module):
                 the same number only, so examples that share a row do not see each other.
             positions_BxT: in [0, max_position_embeddings); without them a row counts from 0.
             deterministic: without dropout; otherwise `rngs={"dropout": key}` is needed.
+            read: the rows and columns of E places; the last layer is then computed there alone, shape (E, 1, D): the
+                same hidden states to rounding, without a sixth of the work of six layers.
 
         Raises:
             InputError: the rows are longer than the table of positions.
@@ -261,8 +293,13 @@ class Encoder(nn.Module):
             )
         same_Bx1xQxS = (segments_BxT[:, :, None] == segments_BxT[:, None, :])[:, None]
         x_BxTxD = self.embeddings(tokens_BxT, types_BxT, positions_BxT, deterministic)
-        for layer in self.layer:
+        for layer in self.layer if read is None else self.layer[:-1]:
             x_BxTxD = layer(x_BxTxD, same_Bx1xQxS, deterministic)
+        if read is not None:
+            rows_E, columns_E = read
+            same_Ex1x1xS = same_Bx1xQxS[rows_E, 0, columns_E][:, None, None]
+            at_Ex1xD = x_BxTxD[rows_E, columns_E][:, None]
+            x_BxTxD = self.layer[-1](at_Ex1xD, same_Ex1x1xS, deterministic, Seen(x_BxTxD, rows_E))
         if self.with_pooler and self.is_initializing():
             self.pool(x_BxTxD[:, 0])  # so that init makes the pooler, whether or not the caller pools
         return x_BxTxD

@@ -27,6 +27,8 @@ class SequenceClassifier(nn.Module):
         pool: 'pooler' is tanh(W h + b) of the hidden state of [CLS], 'cls' that hidden state itself, and 'mean' the
             layer-normalised mean of the example's hidden states, those of special tokens among them: what encoders that
             were trained for sentence similarity are read by.
+        serving: only answers are wanted, and to rounding: the last layer is computed where the head reads.
+        checked, attention_dropout: as of `Encoder`.
     """
 
     config: EncoderConfig
@@ -34,9 +36,13 @@ class SequenceClassifier(nn.Module):
     dropout: float = 0.0
     dtype: DType = jnp.float32
     pool: Pooling = "pooler"
+    serving: bool = False
+    checked: bool = True
+    attention_dropout: float | None = None
 
     def setup(self) -> None:
-        self.encoder = Encoder(self.config, self.dropout, self.dtype, with_pooler=self.pool == "pooler")
+        more = (self.pool == "pooler", self.checked, self.attention_dropout)
+        self.encoder = Encoder(self.config, self.dropout, self.dtype, *more)
         if self.pool == "mean":
             self.pooling = MeanPooling(self.config)
         self.pooled_dropout = Dropout(self.dropout)
@@ -78,6 +84,13 @@ class SequenceClassifier(nn.Module):
         deterministic: bool,
     ) -> jax.Array:
         """What the head reads, before its dropout, shape (E, D); arguments as of a call."""
+        if self.serving and self.pool != "mean":
+            if cls_rows_E is None or cls_columns_E is None:
+                cls_rows_E, cls_columns_E = jnp.arange(len(tokens_BxT)), jnp.zeros(len(tokens_BxT), jnp.int32)
+            read = (cls_rows_E, cls_columns_E)
+            inputs = (tokens_BxT, types_BxT, segments_BxT, positions_BxT)
+            cls_ExD = self.encoder(*inputs, deterministic=deterministic, read=read)[:, 0]
+            return self.encoder.pool(cls_ExD) if self.pool == "pooler" else cls_ExD
         hidden_BxTxD = self.encoder(tokens_BxT, types_BxT, segments_BxT, positions_BxT, deterministic=deterministic)
         if self.pool == "mean":
             return self.pooling(hidden_BxTxD, segments_BxT, cls_rows_E, cls_columns_E)
@@ -99,11 +112,13 @@ class MeanPooling(nn.Module):
         cls_columns_E: jax.Array | None,
     ) -> jax.Array:
         if cls_rows_E is None:
-            cls_rows_E, cls_columns_E = jnp.arange(len(segments_BxT)), jnp.zeros(len(segments_BxT), jnp.int32)
-        own_E = segments_BxT[cls_rows_E, cls_columns_E]
-        mine_ExT = (segments_BxT[cls_rows_E] == own_E[:, None]).astype(jnp.float32)
+            own_E = segments_BxT[:, 0]
+        else:
+            own_E = segments_BxT[cls_rows_E, cls_columns_E]
+            segments_BxT, hidden_BxTxD = segments_BxT[cls_rows_E], hidden_BxTxD[cls_rows_E]
+        mine_ExT = (segments_BxT == own_E[:, None]).astype(jnp.float32)
         # The products with 0 and 1 are exact, and so is the sum's order: the highest precision keeps it so on a GPU.
-        sum_ExD = jnp.einsum("et,etd->ed", mine_ExT, hidden_BxTxD[cls_rows_E], precision=jax.lax.Precision.HIGHEST)
+        sum_ExD = jnp.einsum("et,etd->ed", mine_ExT, hidden_BxTxD, precision=jax.lax.Precision.HIGHEST)
         return layer_norm(self.config)(sum_ExD / mine_ExT.sum(1, keepdims=True))
 
 
@@ -117,6 +132,7 @@ class TokenClassifier(nn.Module):
         dtype: what the inputs of matrix products are rounded to; a CRF is float32.
         shared: several words may be read at one piece. The head then has as many outputs again, for the words that are
             not the first of their piece: else the characters of a piece would all have the same emissions.
+        attention_dropout: as of `Encoder`.
     """
 
     config: EncoderConfig
@@ -124,9 +140,11 @@ class TokenClassifier(nn.Module):
     dropout: float = 0.0
     dtype: DType = jnp.float32
     shared: bool = False
+    attention_dropout: float | None = None
 
     def setup(self) -> None:
-        self.encoder = Encoder(self.config, self.dropout, self.dtype, with_pooler=False)
+        on_weights = self.attention_dropout
+        self.encoder = Encoder(self.config, self.dropout, self.dtype, with_pooler=False, attention_dropout=on_weights)
         self.hidden_dropout = Dropout(self.dropout)
         self.head = Dense(self.num_outputs * (2 if self.shared else 1), self.config.initializer_range, self.dtype)
 

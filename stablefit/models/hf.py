@@ -1,7 +1,8 @@
 """Hugging Face directories <-> parameters of the encoder: one name table, used in both directions.
 
-The only file that knows safetensors. Pickled weights are never opened; a directory that has nothing else gets the
-command that converts it. transformers is not needed, and huggingface_hub only for a hub id.
+The only file that knows safetensors; `save_tree` and `load_tree` keep any parameters in it. Pickled weights are never
+opened; a directory that has nothing else gets the command that converts it. transformers is not needed, and
+huggingface_hub only for a hub id.
 """
 
 import dataclasses
@@ -25,9 +26,11 @@ __all__ = [
     "load_config",
     "load_encoder",
     "load_head",
+    "load_tree",
     "name_table",
     "resolve",
     "save_encoder",
+    "save_tree",
 ]
 
 SEQUENCES = "BertForSequenceClassification"
@@ -220,11 +223,38 @@ def save_encoder(
         fields["label2id"] = {label: int(i) for i, label in fields["id2label"].items()}
     directory.mkdir(parents=True, exist_ok=True)
     # Written beside and renamed: a reader never sees half a file.
-    save_file(tensors, directory / f"{WEIGHTS}.part", metadata={"format": "pt"})
+    _save(tensors, directory / f"{WEIGHTS}.part", {"format": "pt"})
     text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False)
     (directory / f"{CONFIG}.part").write_text(text + "\n", encoding="utf-8")
     for name in (WEIGHTS, CONFIG):
         (directory / f"{name}.part").replace(directory / name)
+
+
+def save_tree(file: Path, tree: Mapping[str, Any]) -> None:
+    """Writes the arrays of a nested dict into one safetensors file, each under its path: `encoder/layer_0/...`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _save({name: np.asarray(leaf, order="C") for name, leaf in _leaves(tree)}, file)
+
+
+def load_tree(file: Path) -> dict[str, Any]:
+    """What `save_tree` wrote: the same arrays, in NumPy.
+
+    Raises:
+        InputError: the file is not there or is damaged.
+    """
+    tree: dict[str, Any] = {}
+    with _open(file) as handle:
+        for name in handle.keys():  # noqa: SIM118 -- not a dict
+            _put(tree, name, handle.get_tensor(name))
+    return tree
+
+
+def _save(tensors: dict[str, np.ndarray], file: Path, metadata: dict[str, str] | None = None) -> None:
+    """Writes a file that those may read who may read others of its writer's: safetensors keeps it to the owner."""
+    file.touch()
+    mode = file.stat().st_mode
+    save_file(tensors, file, metadata=metadata)
+    file.chmod(mode)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,13 +101,14 @@ def facts_of(source: str | Path) -> Facts | None:
     return Facts(examples=examples, metric=metric, seeds=tuple(seeds), how=how)
 
 
-def card(bundle: Bundle, facts: Facts | None = None, averaged: bool = False) -> str:
+def card(bundle: Bundle, facts: Facts | None = None, averaged: bool = False, onnx: bool = False) -> str:
     """The text of README.md.
 
     Args:
         bundle: of the model.
         facts: what is known of it.
         averaged: whether its last block is the mean over tokens, written as a block of attention.
+        onnx: whether `model.onnx` lies beside it.
     """
     facts = facts or Facts()
     parts = [
@@ -116,6 +117,7 @@ def card(bundle: Bundle, facts: Facts | None = None, averaged: bool = False) -> 
         _what(bundle),
         "## Use",
         _use(bundle),
+        *([_use_of_onnx(bundle)] if onnx else []),
         "## Intended use and limits",
         _limits(bundle, facts),
         "## Data",
@@ -215,6 +217,18 @@ def _use_of_tagger(bundle: Bundle) -> str:
     )
 
 
+def _use_of_onnx(bundle: Bundle) -> str:
+    """Code, as a test runs it."""
+    texts = '["First text."], ["Second text."]' if bundle.pair else '["A text.", "Another."]'
+    code = (
+        "```python\nimport onnxruntime\nfrom transformers import AutoTokenizer\n\n"
+        'tokenizer, session = AutoTokenizer.from_pretrained("."), onnxruntime.InferenceSession("model.onnx")\n'
+        f'batch = tokenizer({texts}, padding=True, truncation=True, return_tensors="np")\n'
+        '[logits] = session.run(["logits"], {name: value.astype("int64") for name, value in batch.items()})\n```'
+    )
+    return f"With ONNX Runtime, or another program that reads ONNX, `model.onnx` gives the logits:\n\n{code}"
+
+
 def _limits(bundle: Bundle, facts: Facts) -> str:
     n = facts.examples.get("train", facts.examples.get("all"))
     few = f" It was trained on {n:,} examples: rare cases are not among them." if n else ""
@@ -246,7 +260,8 @@ def _scores(facts: Facts) -> str:
     lines = [f"Measured in {facts.metric} on {facts.how or 'rows it was not trained on'}."]
     if facts.score:
         value, *ends = facts.score
-        between = f" (95 % interval over rows: {ends[0]:.3f} to {ends[1]:.3f})" if len(ends) == 2 else ""
+        units = "documents" if facts.metric.startswith("entity") else "rows"
+        between = f" (95 % interval over {units}: {ends[0]:.3f} to {ends[1]:.3f})" if len(ends) == 2 else ""
         lines.append(f"\nAll members together: {value:.3f}{between}.")
     if facts.seeds:
         lines.append(f"\n{_spread(facts.seeds)}\n")

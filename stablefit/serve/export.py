@@ -15,7 +15,7 @@ from stablefit.data.tags import tagging
 from stablefit.errors import InputError
 from stablefit.models import hf, hf_export, sources
 from stablefit.paths import Tree
-from stablefit.serve import card, model
+from stablefit.serve import card, model, onnx_export
 from stablefit.serve.card import Facts
 from stablefit.serve.model import CRF, REST, Model
 from stablefit.serve.places import EXPORTED, MEMBER
@@ -36,6 +36,7 @@ def export(
     directory: str | Path,
     member: int | Literal["average", "all"] | None = None,
     facts: Facts | None = None,
+    onnx: bool = False,
 ) -> list[str]:
     """Writes a model as a Hugging Face directory, or several members as a directory each.
 
@@ -49,17 +50,20 @@ def export(
         member: which one alone, from 0; average: one model, of the members' mean weights; all: each. None: the average
             if they began as one, else all.
         facts: for the model card.
+        onnx: writes model.onnx into each directory too.
 
     Returns:
         what was written, in sentences.
 
     Raises:
-        InputError: the target holds something, the model cannot be read, or what was written does not give the same
-            answers. Then there is nothing at `directory`.
+        InputError: the target holds something, the model cannot be read, what `onnx` needs is not installed, or what
+            was written does not give the same answers. Then there is nothing at `directory`.
     """
     target = Path(directory).expanduser()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is there already and is not empty; give a directory that is not there")
+    if onnx:
+        onnx_export.require()
     whole = model.load(source)
     n, alike = len(whole.members), whole.bundle.settings.get("head_start") == "probe"
     if isinstance(member, int) and not 0 <= member < n:
@@ -72,12 +76,16 @@ def export(
         whole = dataclasses.replace(whole, members=(jax.device_put(mean),), said=said)
     chosen = [member] if isinstance(member, int) else range(len(whole.members))
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    said_of_onnx = ""
     try:
         alone = len(chosen) == 1
         for number, index in enumerate(chosen):
             folder = part if alone else part / MEMBER.format(number)
-            _write(whole, index, folder, facts)
-            _check(whole, index, folder)
+            one = dataclasses.replace(whole, members=(whole.members[index],))
+            _write(one, folder, facts, onnx)
+            _check(one, index, folder)
+            if onnx:
+                said_of_onnx = onnx_export.write(one, folder, samples(one))
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
     except OSError as error:
@@ -85,12 +93,13 @@ def export(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     names = "" if alone else f": {len(chosen)} directories, {MEMBER.format(0)} and on, one a member"
-    return [*whole.said, f"{target}{names}; opened again, it gives the same answers"]
+    written = f"{target}{names}; opened again, it gives the same answers"
+    return [*whole.said, written, *([said_of_onnx] if onnx else [])]
 
 
-def _write(whole: Model, index: int, folder: Path, facts: Facts | None) -> None:
-    """One member's directory."""
-    bundle, params = whole.bundle, jax.device_get(whole.members[index])
+def _write(whole: Model, folder: Path, facts: Facts | None, onnx: bool) -> None:
+    """The directory of a model of one member."""
+    bundle, params = whole.bundle, jax.device_get(whole.members[0])
     folder.mkdir(parents=True)
     fields = sources.read_json(bundle.folder / sources.CONFIG)
     fields = {name: value for name, value in fields.items() if name not in _NOT_THE_MODELS}
@@ -113,7 +122,7 @@ def _write(whole: Model, index: int, folder: Path, facts: Facts | None) -> None:
         "model": {**bundle.model, "source": card.public_source(bundle)},
     }
     _write_json(folder / EXPORTED, stored)
-    text = card.card(bundle, facts, averaged=bundle.pooling == "mean" and bundle.kind != "tagging")
+    text = card.card(bundle, facts, averaged=bundle.pooling == "mean" and bundle.kind != "tagging", onnx=onnx)
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
@@ -157,32 +166,31 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _check(whole: Model, index: int, folder: Path) -> None:
-    """Opens the directory again and compares its answers with the model's.
+def _check(alone: Model, index: int, folder: Path) -> None:
+    """Opens the directory again and compares its answers with those of the model of one member.
 
     Raises:
         InputError: they differ.
     """
     again = model.load(folder)
-    alone = Model(whole.bundle, whole.config, whole.network, (whole.members[index],), whole.tokenizer)
     texts = samples(alone)
-    if whole.bundle.kind == "tagging":
+    if alone.bundle.kind == "tagging":
         found, expected = (one.emissions(one.documents(texts)) for one in (again, alone))
         same = [e[:3] for one in again.tag(texts) for e in one] == [e[:3] for one in alone.tag(texts) for e in one]
         difference, most = _furthest(found, expected)
     else:
-        second = texts[::-1] if whole.bundle.pair else None
+        second = texts[::-1] if alone.bundle.pair else None
         found, expected = (one.outputs(texts, second) for one in (again, alone))
         answers = [list(one.predict(texts, second)) for one in (again, alone)]
-        same = whole.bundle.kind == "regression" or answers[0] == answers[1]
+        same = alone.bundle.kind == "regression" or answers[0] == answers[1]
         difference, most = _furthest(found, expected)
     if not np.isfinite(most):
         raise InputError(f"member {index} gives no numbers: its run has diverged, and there is nothing to export")
     if not same or not difference <= _CLOSE * max(1.0, most):
         raise InputError(
             f"what was written does not give the model's answers (outputs differ by {difference:.1e}), so it was "
-            f"removed; layer_norm_eps={whole.config.layer_norm_eps:g} is too large for a mean in a stock BERT"
-            if whole.bundle.pooling == "mean" and whole.config.layer_norm_eps > 1e-7
+            f"removed; layer_norm_eps={alone.config.layer_norm_eps:g} is too large for a mean in a stock BERT"
+            if alone.bundle.pooling == "mean" and alone.config.layer_norm_eps > 1e-7
             else f"what was written does not give the model's answers (outputs differ by {difference:.1e}), so it was "
             "removed; is the disk full, or was the model changed meanwhile?"
         )

@@ -9,7 +9,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from stablefit.data import encoding
+from stablefit.data import built_tokenizer, encoding
 from stablefit.data.encoding import Encoded, Tokenizer
 from stablefit.data.readers import Examples
 from stablefit.data.tags import tagging_encoding
@@ -24,7 +24,7 @@ from stablefit.paths import Tree
 from stablefit.serve import answers, entities, rows
 from stablefit.serve.answers import Answers, Entity
 from stablefit.serve.places import Place, locate
-from stablefit.training import checkpoints, host
+from stablefit.training import host
 from stablefit.training.bundle import Bundle
 
 CRF = "crf.json"  # of an exported tagger: the CRF's scores
@@ -66,9 +66,15 @@ class Model:
         self._check_texts(texts_a, texts_b)
         if not len(texts_a):
             return np.zeros((len(self.members), 0, len(self.bundle.labels) or 1), np.float32)
+        return self.run(self.encode(texts_a, texts_b))
+
+    def encode(self, texts_a: Sequence[str], texts_b: Sequence[str] | None = None) -> Encoded:
+        """At least one text, or pair, as arrays; a tagger's are those of the windows over texts that have words."""
+        if self.bundle.kind == "tagging":
+            return self._windows(self.documents(texts_a))
         nothing = np.zeros(len(texts_a), np.float32)
         examples = Examples(list(texts_a), None if texts_b is None else list(texts_b), nothing, [])
-        return self.run(encoding.encode(examples, self.tokenizer, self.bundle.max_length))
+        return encoding.encode(examples, self.tokenizer, self.bundle.max_length)
 
     def answer(self, texts_a: Sequence[str], texts_b: Sequence[str] | None = None) -> Answers:
         """What the members say together; arguments as of `outputs`."""
@@ -125,11 +131,14 @@ class Model:
         """[M, L, K] of each document with words, put together from the windows over it."""
         if not len(documents):
             return []
-        b = self.bundle
-        unit, pieces = cast(Unit, b.unit), cast(Pieces, b.pieces)
-        encoded = tagging_encoding.encode_tags(documents, b.labels, self.tokenizer, b.max_length, unit, pieces)
+        encoded = self._windows(documents)
         joined = np.stack([encoded.joined(one) for one in self.run(encoded)])
         return [joined[:, d, : len(words)] for d, words in enumerate(documents.words)]
+
+    def _windows(self, documents: TaggedExamples) -> EncodedTags:
+        b = self.bundle
+        unit, pieces = cast(Unit, b.unit), cast(Pieces, b.pieces)
+        return tagging_encoding.encode_tags(documents, b.labels, self.tokenizer, b.max_length, unit, pieces)
 
     def transitions(self) -> list[Tree]:
         """Each member's CRF; of zeros without one, which leaves a softmax at each word."""
@@ -142,7 +151,9 @@ class Model:
         Rows are packed, and the members' programs are the same; what does not fit one batch is done in several.
         """
         limit = max(self.bundle.max_length, int(encoded.lengths.max()))
-        started = [(batch, self._start(batch, encoded)) for batch in rows.batches(encoded.lengths, limit)]
+        most = rows.MOST_ON_CPU if jax.default_backend() == "cpu" else rows.MOST
+        batches = rows.batches(encoded.lengths, limit, most=most)
+        started = [(batch, self._start(batch, encoded)) for batch in batches]
         words = encoded.words.shape[1:] if isinstance(encoded, EncodedTags) else ()
         n_outputs = len(self.bundle.labels) or 1
         out = np.zeros((len(self.members), len(encoded), *words, n_outputs), np.float32)
@@ -207,9 +218,9 @@ def load(path: str | Path) -> Model:
     bundle = place.bundle
     config = hf.load_config(bundle.folder)
     read = _exported if place.is_exported else _trained
-    # Together, as the import of transformers takes as long as the reading.
+    # Together: where there is only what transformers reads, its import takes as long as the rest.
     with ThreadPoolExecutor(1) as aside:
-        started = aside.submit(encoding.load_tokenizer, bundle.folder, config.vocab_size)
+        started = aside.submit(_tokenizer, bundle.folder, config.vocab_size)
         members = tuple(jax.device_put(read(place, folder, config)) for folder in place.members)
         tokenizer = started.result()
     return Model(bundle, config, network(bundle, config), members, tokenizer, place.said)
@@ -219,15 +230,29 @@ def network(bundle: Bundle, config: EncoderConfig) -> Head:
     """The function of a bundle's parameters."""
     if bundle.kind == "tagging":
         return TokenClassifier(config, len(bundle.labels), shared=bundle.pieces == "text")
-    return SequenceClassifier(config, len(bundle.labels) or 1, pool=cast(Pooling, bundle.pooling))
+    return SequenceClassifier(config, len(bundle.labels) or 1, pool=cast(Pooling, bundle.pooling), serving=True)
 
 
-def _trained(place: Place, folder: Path, config: EncoderConfig) -> Tree:
-    params = checkpoints.load_params(folder)
-    table = np.shape(params["encoder"]["embeddings"]["word_embeddings"]["embedding"])
+def _tokenizer(folder: Path, vocab_size: int) -> Tokenizer:
+    """As it was built when the model was kept, or built now."""
+    return built_tokenizer.read(folder) or encoding.load_tokenizer(folder, vocab_size)
+
+
+def _trained(place: Place, part: Path, config: EncoderConfig) -> Tree:
+    params = hf.load_tree(part) if part.is_file() else _of_orbax(part)
+    try:
+        table = np.shape(params["encoder"]["embeddings"]["word_embeddings"]["embedding"])
+    except KeyError:
+        raise InputError(f"{part} holds no encoder; it is not of this model") from None
     if table != (config.vocab_size, config.hidden_size):
-        raise InputError(f"{folder} holds another encoder than {place.bundle.folder} says; they are not of one run")
+        raise InputError(f"{part} holds another encoder than {place.bundle.folder} says; they are not of one run")
     return params
+
+
+def _of_orbax(folder: Path) -> Tree:
+    from stablefit.training import checkpoints  # orbax takes longer to import than the model to load
+
+    return checkpoints.load_params(folder)
 
 
 def _exported(place: Place, folder: Path, config: EncoderConfig) -> Tree:

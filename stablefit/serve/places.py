@@ -20,7 +20,8 @@ class Place:
     Args:
         path: what was asked for.
         bundle: what the model is; its folder holds config.json and the tokenizer.
-        members: folders of parameters, of orbax, or one that is a Hugging Face directory.
+        members: where their parameters are: safetensors files of a fit, folders of orbax of a run (and of fits of
+            before there were such files), or Hugging Face directories.
         said: what was left aside or is doubtful, in words.
     """
 
@@ -61,10 +62,11 @@ def locate(path: str | Path) -> Place:
 
 
 def _kept(folder: Path) -> tuple[Path, ...]:
-    found = tuple(sorted((one for one in folder.iterdir() if one.name.isdecimal()), key=lambda one: int(one.name)))
+    """`0.safetensors` and on; of fits of before there were such files, folders `0` and on."""
+    found = [one for one in folder.iterdir() if one.stem.isdecimal() and one.suffix in ("", ".safetensors")]
     if not found:
         raise InputError(f"{folder} holds no parameters; fit anew into another folder")
-    return found
+    return tuple(sorted(found, key=lambda one: int(one.stem)))
 
 
 def _seeds(run: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:

@@ -224,7 +224,7 @@ def _fields(
             if line:
                 yield number, line.split(dialect.delimiter) if dialect.delimiter else [line]
         return
-    csv.field_size_limit(_LONGEST_FIELD)
+    before = csv.field_size_limit(_LONGEST_FIELD)  # of the process
     reader = csv.reader(
         lines,
         delimiter=dialect.delimiter,
@@ -244,6 +244,8 @@ def _fields(
             raise InputError(
                 f"{name}:{start}: wrong quotes ({error}); close the quote, or write one that belongs to the text twice"
             ) from None
+    finally:
+        csv.field_size_limit(before)
 
 
 def _array(name: str, text: str) -> Iterator[tuple[int, str]]:

@@ -1,13 +1,19 @@
 """The arithmetic of the benchmark of predictions, and its texts; no PyTorch, no timing that means anything."""
 
-from benchmarks import predict
+import json
+
+import pytest
+
+from benchmarks import load, predict
 
 
 def test_the_ratio_is_taken_round_by_round_against_the_best_way():
     taken = {("ours", "-"): [1.0, 2.0], ("theirs", "8"): [2.0, 6.0], ("theirs", "32"): [5.0, 5.0]}
     both = [("theirs", "8"), ("theirs", "32")]
     assert predict.ratio(taken, both) == {"ratio": 2.5, "least": 2.0, "most": 3.0, "best_batch": 8}
-    assert predict.ratio(taken, []) == {}
+    clocks = {"seconds": taken, "cpu_s": {way: [1.0, 1.0] for way in taken}}
+    assert predict.ratios(clocks, both) == {**predict.ratio(taken, both), "cpu_ratio": 1.0}
+    assert predict.ratios(clocks, []) == {}
 
 
 def test_long_texts_are_joined_short_ones():
@@ -17,7 +23,21 @@ def test_long_texts_are_joined_short_ones():
     assert sum(map(len, long)) > 2 * sum(map(len, short))
 
 
-def test_our_side_answers(tmp_path):
-    predict.write_model(tmp_path)
+@pytest.mark.parametrize("pooling", predict.POOLINGS)
+def test_our_side_answers(tmp_path, pooling):
+    predict.write_model(tmp_path, pooling=pooling)
+    assert (tmp_path / "exported" / "model.safetensors").is_file()
     labels = predict.ours(tmp_path)(["a text", "another one"], "-")
     assert set(labels) <= {"rotten", "fresh"}
+
+
+def test_the_time_of_a_fresh_process(tmp_path, tiny_root, monkeypatch):
+    """Each part is measured, and none of it in this process."""
+    from tests.serve import making
+
+    made = making.write_fit(tmp_path / "fit", making.bundle(tiny_root / "model"))
+    found = load.fresh(made, tmp_path / "programs")
+    assert list(found) == list(load.PARTS)
+    assert all(seconds > 0 for seconds in found.values())
+    assert found["next_predict_s"] < found["first_predict_s"]
+    assert json.dumps(load.summary([found, found]))

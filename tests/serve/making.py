@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from stablefit.fit import kept
 from stablefit.models import hf
 from stablefit.training import checkpoints
 from stablefit.training.bundle import Bundle
@@ -73,6 +74,12 @@ def parameters(of: Bundle, seed: int) -> dict[str, Any]:
 
 def write_fit(folder: Path, of: Bundle, members: int = 1) -> Path:
     """A fit's folder with its model."""
+    kept.write_model(folder / "model", of, [parameters(of, i) for i in range(members)], {})
+    return folder
+
+
+def write_old_fit(folder: Path, of: Bundle, members: int = 1) -> Path:
+    """A fit's folder as it was before members were safetensors and the tokenizer was kept as it was built."""
     of.write(folder / "model" / "bundle")
     for i in range(members):
         checkpoints.save_params(folder / "model" / "members" / str(i), parameters(of, i))

@@ -277,9 +277,11 @@ def test_a_quote_that_is_not_closed_does_not_fill_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "_LONGEST_FIELD", 1000)
     file = tmp_path / "in.csv"
     file.write_text('text,n\n"w1,1\n' + "w2,2\n" * 5000)
+    before = csv.field_size_limit()
     source = stream.open_table(str(file))
     with pytest.raises(stream.InputError, match="wrong quotes"):
         list(source.rows)
+    assert csv.field_size_limit() == before  # it is the whole process's
 
 
 def test_the_help_imports_nothing_heavy():
