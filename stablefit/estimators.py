@@ -55,7 +55,7 @@ class TextClassifier(ClassifierMixin, _Texts):
         learning_rate: its peak; None: the config's own.
         class_weights: 'balanced' has rare classes count as much as frequent ones.
         keep: 'ensemble' of the seeds' models, or one whose weights are their 'average'.
-        fields: further fields of the config, such as {"mixout_rate": 0.1}; stablefit/configs/base.py lists them.
+        fields: further fields of the config, such as {"mixout_rate": 0.1}; docs/fields.md lists them.
         random_state: the first seed; None is 0. The same seeds and texts give the same model.
         verbose: show the progress.
 

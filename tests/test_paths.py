@@ -76,6 +76,12 @@ def test_select_matches_whole_names():
     assert not any(jax.tree.leaves(paths.select(TREE, [])))
 
 
+def test_select_takes_no_name_for_a_part_of_it():
+    tree = {"kernel": 0, "head": {"kernel": 0, "kernel_norm": 0}}
+    assert paths.select(tree, ["kernel"]) == {"kernel": True, "head": {"kernel": False, "kernel_norm": False}}
+    assert paths.select(tree, ["head/kernel"]) == {"kernel": False, "head": {"kernel": True, "kernel_norm": False}}
+
+
 @pytest.mark.parametrize("pattern", ["kernel", "layer_1", "encoder/layer_2/.*", "HEAD/.*"])
 def test_a_pattern_that_matches_nothing_raises(pattern):
     with pytest.raises(PatternError, match=r"matches no parameter.*encoder/"):

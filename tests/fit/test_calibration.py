@@ -26,8 +26,9 @@ def test_calibration_error_by_hand():
     found = calibration.reliability(p, np.array([0, 1, 1, 1]))
     # .95 twice, right once; .6 in bin (.6 - 1/15, .6] and .55 in the same, right both
     assert found.ece == pytest.approx((abs(1.9 - 1) + abs(1.15 - 2)) / 4)
-    assert sum(b.n for b in found.bins) == 4
     assert len(found.bins) == 15
+    assert {i: b.n for i, b in enumerate(found.bins) if b.n} == {8: 2, 14: 2}  # an upper edge belongs to its bin
+    assert found.bins[8].high == pytest.approx(0.6)
 
 
 def test_what_calibrated_probabilities_show_on_few_rows():

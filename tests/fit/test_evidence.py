@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from stablefit.errors import InputError
-from stablefit.fit import row_scores
+from stablefit.fit import row_scores, thresholds
 from stablefit.fit.evidence import to_dict, weigh
 from stablefit.fit.row_scores import Resamples
 from tests.fit.out_of_fold import classes, numbers, several
@@ -62,6 +62,15 @@ def test_scores_of_labels_are_scikit_learns():
         assert evidence.scores_at_half[f"f1_{name}"] == pytest.approx(want)
 
 
+def test_several_labels_are_scored_by_thresholds_that_did_not_see_the_row():
+    oof = several(n=40, skill=0.5)
+    evidence = weigh(oof, seed=3)
+    given = thresholds.cross_decisions(oof.outputs.mean(0), oof.targets, np.arange(40), 3)
+    want = row_scores.plain(row_scores.label_scorer(given, oof.targets), 40)
+    assert {name: measured.value for name, measured in evidence.scores.items()} == pytest.approx(want)
+    assert evidence.scores["f1_micro"].value < evidence.scores_by_tuned["f1_micro"]
+
+
 @pytest.mark.parametrize("make", [classes, numbers], ids=["classes", "numbers"])
 def test_a_resample_scores_as_the_repeated_rows_do(make):
     """Counts as weights are the rows written out that often, ties of ranks and absent classes included."""
@@ -110,6 +119,13 @@ def test_intervals_of_groups_cover_where_those_of_rows_do_not():
             covered[name].append(low <= 2 / 3 <= high)
     assert np.mean(covered["groups"]) > 0.91
     assert np.mean(covered["rows"]) < 0.85
+
+
+def test_intervals_of_few_rows_are_widened():
+    """The tails lie where Student's distribution and n - 1 put them, not at 2.5 %."""
+    values = np.linspace(0, 1, 10001)
+    for n, tail in ((4, stats.norm.cdf(np.sqrt(4 / 3) * stats.t.ppf(0.025, 3))), (10**6, 0.025)):
+        assert Resamples(n).interval(values) == pytest.approx((tail, 1 - tail), abs=1e-4)
 
 
 def test_an_interval_of_nothing_but_hits_is_not_a_point():
@@ -197,6 +213,22 @@ def test_agreement_by_hand():
     assert evidence.disputed[0].id == "tickets.csv:3"
     assert evidence.disputed[0].note == "1 for a, 1 for b"
     assert [c.score.value for c in evidence.coverage] == pytest.approx([1.0, 1.0, 2 / 3, 3 / 4])
+
+
+def test_the_rows_that_seeds_differ_on_most_come_first():
+    """Three of four agree on the first row, two on the second, all on the third."""
+    ids = np.array([[0, 0, 1], [0, 0, 1], [0, 1, 1], [1, 1, 1]])
+    oof = dataclasses.replace(classes(n=3, labels=("a", "b")), outputs=np.eye(2)[ids] * 0.8 + 0.1)
+    evidence = weigh(oof)
+    assert [row.id for row in evidence.disputed] == ["tickets.csv:3", "tickets.csv:2"]
+    assert evidence.disputed[1].note == "3 for a, 1 for b"
+
+
+def test_numbers_that_seeds_agree_on_are_the_surest():
+    oof = numbers(n=100)
+    error, spread = np.abs(oof.outputs.mean(0) - oof.targets), oof.outputs.std(0)
+    for covered in weigh(oof).coverage:
+        assert covered.score.value == pytest.approx(error[np.argsort(spread)[: covered.n]].mean())
 
 
 @pytest.mark.parametrize("make", [classes, numbers, several])

@@ -37,6 +37,16 @@ def test_planted_wrong_labels_are_found():
     assert evidence.suspects[0].given != evidence.suspects[0].predicted
 
 
+def test_a_number_that_seeds_differ_about_is_not_suspect_for_it():
+    """Errors of 0.1 and two of 2; where the repeats spread by 5, 2 is no surprise."""
+    targets = np.where(np.arange(40) % 2, 0.1, -0.1)
+    targets[[3, 4]] = 2.0
+    spread = np.zeros(40)
+    assert [s.row for s in label_issues.of_numbers(np.zeros(40), targets, spread)] == [3, 4]
+    spread[4] = 5.0
+    assert [s.row for s in label_issues.of_numbers(np.zeros(40), targets, spread)] == [3]
+
+
 def test_suspect_numbers_and_labels():
     oof = numbers(n=200, noise=0.3)
     targets = oof.targets.copy()

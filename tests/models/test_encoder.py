@@ -118,6 +118,20 @@ def test_minilm_is_torchs(arrays):
     np.testing.assert_allclose(logits, arrays["minilm/logits"], rtol=0, atol=1e-5)
 
 
+def test_attention_has_a_dropout_of_its_own(tiny_params):
+    def hidden(**rates):
+        encoder, key = Encoder(TINY, **rates), {"dropout": jax.random.key(0)}
+        return encoder.apply(
+            {"params": tiny_params["encoder"]}, *inputs_of(golden.TINY_BATCH), deterministic=False, rngs=key
+        )
+
+    without = Encoder(TINY).apply({"params": tiny_params["encoder"]}, *inputs_of(golden.TINY_BATCH), deterministic=True)
+    np.testing.assert_array_equal(hidden(dropout=0.5), hidden(dropout=0.5, attention_dropout=0.5))
+    np.testing.assert_array_equal(hidden(dropout=0.0, attention_dropout=0.0), without)
+    assert np.abs(hidden(dropout=0.0, attention_dropout=0.5) - without).max() > 0.01
+    assert np.abs(hidden(dropout=0.5, attention_dropout=0.0) - hidden(dropout=0.5)).max() > 0.01
+
+
 def test_parameter_names_are_the_name_tables():
     tokens = jnp.zeros((1, 4), jnp.int32)
     init = SequenceClassifier(TINY, 3, dropout=0.1).init

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stablefit.data.tags.tagging import Span
-from stablefit.objectives import entity_notes
+from stablefit.data.tags.tagging_encoding import n_unparted
 from stablefit.training import job, plan, settings
 from tests import tiny
 
@@ -78,4 +78,4 @@ def test_edges_between_words_of_the_same_emissions_are_counted(spans, n):
     class Part:
         labels, words = tags, np.array([[1, 1, 1, 2, 2, 2, 0, 0]])
 
-    assert entity_notes.n_unparted([Part()]) == n  # pyright: ignore[reportArgumentType]
+    assert n_unparted([Part()]) == n  # pyright: ignore[reportArgumentType]
