@@ -170,6 +170,7 @@ def test_numbers_are_in_the_unit_they_were_given_in(make, tmp_path):
     assert np.array_equal(TextRegressor.load(tmp_path / "kept").predict(TEXTS), one.predict(TEXTS))
 
 
+@pytest.mark.slow
 def test_cross_validation(make):
     piped = Pipeline([("nothing", "passthrough"), ("model", make())])
     scores = cross_val_score(piped, TEXTS, LABELS, cv=StratifiedKFold(2), error_score="raise")

@@ -124,6 +124,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(command, tmp_path):
     assert metrics.read_text() == (whole / "seed_0" / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_virtual_devices_give_the_same_metrics(command, tmp_path):
     """Four devices, one for each row of a batch or one for each seed, agree with one within rounding."""
     flags = ENVIRONMENT | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}

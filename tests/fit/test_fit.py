@@ -174,6 +174,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_bits(place, tmp_path, monkeypa
     assert (out / "out_of_fold.csv").read_bytes() == (done / "out_of_fold.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "more", "kind"),
     [("stars", ["--kind=regression"], "regression"), ("tags", ["--kind=multilabel"], "multilabel")],
@@ -210,6 +211,7 @@ def test_a_folder_with_a_test_table_is_scored_on_it(place, tmp_path, capsys):
     assert tested["scores"]["accuracy"]["value"] == pytest.approx(np.mean(right))
 
 
+@pytest.mark.slow
 def test_the_curve(place, tmp_path):
     """Cross-validation on a third and on two thirds of the rows; the last point is the fit's own."""
     assert fit.main(arguments(place, tmp_path / "out", "--curve")) == 0
@@ -219,6 +221,7 @@ def test_the_curve(place, tmp_path):
     assert points[-1]["score"]["value"] == record["scores"]["accuracy"]["value"]
 
 
+@pytest.mark.slow
 def test_keep(place, tmp_path, done):
     assert fit.main(arguments(place, tmp_path / "average", "--id=number", "--repeats=2", "--keep=average")) == 0
     members = model.load(done).members

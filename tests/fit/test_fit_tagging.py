@@ -151,6 +151,7 @@ def test_the_same_command_goes_on_and_another_is_refused(done, place, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_with_the_same_bits(done, place, tmp_path, monkeypatch, capsys):
     """One that has a learning curve too, whose runs are others."""
     finish, n = rundir.RunDirectory.finish, [0]

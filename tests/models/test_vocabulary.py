@@ -28,7 +28,10 @@ def finished(root, folder, **changes):
     return loaded, row, checkpoints.load_params(folder / "seed_0" / "last")
 
 
-@pytest.mark.parametrize("changes", DECAYS.values(), ids=DECAYS)
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param(one, id=name, marks=[pytest.mark.slow] * (i > 0)) for i, (name, one) in enumerate(DECAYS.items())],
+)
 def test_rows_that_never_occur_follow_exactly(tiny_root, tmp_path, monkeypatch, changes):
     loaded, compact, params = finished(tiny_root, tmp_path / "compact", **changes)
     assert loaded.words is not None

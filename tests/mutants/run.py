@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 LEFT_OUT = (".*", "__pycache__", "runs", "build", "dist")
-TIMEOUT = 300
+TIMEOUT = 1200  # seconds; a test that takes so long does not end
 # Half of what tests of a file cost is to load these, so a server does it once, and every run of tests is a fork of it.
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(

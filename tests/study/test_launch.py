@@ -105,6 +105,7 @@ def works(node):
     return False
 
 
+@pytest.mark.slow
 def test_a_node_dies_and_every_row_is_there_once(cluster, make, tmp_path, driver, capfd):
     """The same rows as on this machine, bit for bit, in one display."""
     whole, nodes = cluster

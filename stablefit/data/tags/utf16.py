@@ -21,7 +21,7 @@ class Fitting(NamedTuple):
 def has_pairs(text: str) -> bool:
     """Whether a character of the text is two units.
 
-    >>> has_pairs("ship"), has_pairs("\N{SHIP}"), has_pairs("\N{ROCKET}")
+    >>> has_pairs("ship"), has_pairs("\N{SNOWMAN}"), has_pairs("\N{ROCKET}")
     (False, False, True)
     """
     return not text.isascii() and max(text) > "\uffff"
