@@ -24,7 +24,7 @@ def cluster():
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        patch.setenv("STABLEFIT_CACHE", f"{ROOT}/.cache/tests")
+        patch.setenv("STABLEFIT_CACHE", "")
         patch.setenv("PYTHONPATH", str(ROOT))
         on_sigterm = signal.getsignal(signal.SIGTERM)
         size = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}

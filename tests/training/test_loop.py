@@ -124,6 +124,11 @@ def test_a_damaged_save_is_not_used(whole, prepare, tmp_path, monkeypatch):
     monkeypatch.undo()
     state = path / "seed_0" / "state"
     assert checkpoints.saved_steps(state) == [3, 5]
+    restore, read = checkpoints.restore_state, []
+    monkeypatch.setattr(checkpoints, "restore_state", lambda *of: read.append(of[1]) or restore(*of))
+    run(the_job, shutil.copytree(path, tmp_path / "whole"))
+    assert read == [5]  # the newest
+    monkeypatch.undo()
     for step in (5, 3):
         for file in (state / str(step)).rglob("*"):
             if file.is_file() and file.name in ("_METADATA", "manifest.ocdbt"):
