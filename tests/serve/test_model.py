@@ -142,6 +142,9 @@ def test_a_fit_of_before_gives_the_same_answers(tmp_path, tiny_root):
             f"{i}.safetensors" for i in range(members)
         }
         before, now = model.load(old), model.load(new)
+        for i, (a, b) in enumerate(zip(before.members, now.members, strict=True)):
+            own = making.parameters(of, i)["head"]["bias"]
+            np.testing.assert_array_equal([a["head"]["bias"], b["head"]["bias"]], [own, own])
         assert type(before.tokenizer) is not type(now.tokenizer)
         if kind == "tagging":
             assert now.tag(TEXTS) == before.tag(TEXTS)

@@ -8,6 +8,7 @@ import pytest
 
 from stablefit.data.digest import Digest
 from stablefit.errors import InputError
+from stablefit.fields import FIELDS
 from stablefit.training import rundir, settings
 from tests import tiny
 
@@ -72,6 +73,19 @@ def test_a_directory_belongs_to_one_config(directory, config):
     with pytest.raises(InputError, match=r"learning_rate=0\.01, this one has 0\.02"):
         rundir.RunDirectory(directory.path, config(learning_rate=2e-2))
     rundir.RunDirectory(directory.path, config(cohort_size=2, keep="none")).__exit__()
+
+
+def test_a_directory_of_before_a_field_existed_goes_on(directory, config):
+    directory.__exit__()
+    file = directory.path / "config.json"
+    now = json.loads(file.read_text())
+    then = {name: value for name, value in now.items() if FIELDS[name].before is None}
+    assert len(then) < len(now)
+    file.write_text(json.dumps(then))
+    with pytest.raises(InputError, match="patience"):
+        rundir.RunDirectory(directory.path, config(patience=3))
+    rundir.RunDirectory(directory.path, config()).__exit__()
+    assert json.loads(file.read_text()) == now
 
 
 def test_seeds_that_were_asked_for_before_are_remembered(directory, config):
