@@ -22,7 +22,7 @@ SETTINGS = {"published": PUBLISHED, "fit": {}, "published, re-init 2": PUBLISHED
 
 def sweep(add):
     for n in (98, 197):
-        for order in range(1, 11):
-            for setting, values in SETTINGS.items():
+        for setting, values in SETTINGS.items():
+            for order in range(1, 11):
                 data = {"data_file": f"{REACTIONS}/order_{order}_{n}"}
                 add(name=f"{n}, order {order}, {setting}", seeds=(0,), **COMMON | data | values)
