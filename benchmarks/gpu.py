@@ -129,7 +129,7 @@ def stablefit_steps(case: Case, members: int, steps: int) -> Callable[[], float]
     from configs import base
     from stablefit.data import batches, packing, tasks
     from stablefit.data.encoding import Encoded
-    from stablefit.models.encoder import EncoderConfig
+    from stablefit.models.config import EncoderConfig
     from stablefit.objectives.classification import Classification
     from stablefit.training import job, settings
     from stablefit.training.steps import Table

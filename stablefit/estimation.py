@@ -22,7 +22,7 @@ from stablefit.data.encoding import load_tokenizer
 from stablefit.data.tables.given import Texts
 from stablefit.errors import InputError
 from stablefit.fit import kept
-from stablefit.models import sources
+from stablefit.models import hf, sources
 from stablefit.paths import Tree
 from stablefit.serve import model as serving
 from stablefit.serve.card import Facts
@@ -227,8 +227,8 @@ class Estimator(BaseEstimator):
 def _length(model: str, texts: Texts) -> int:
     """Most tokens of a text, chosen from the texts as `stablefit fit` does."""
     folder = sources.resolve(model)
-    limit = int(sources.read_json(folder / sources.CONFIG).get("max_position_embeddings", _LONGEST))
-    return propose_length(token_lengths(load_tokenizer(folder), *texts), min(limit, _LONGEST))
+    limit = min(hf.load_config(folder).longest, _LONGEST)
+    return propose_length(token_lengths(load_tokenizer(folder), *texts), limit)
 
 
 def _of_rows(message: str, file: Path) -> str:

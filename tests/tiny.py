@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from configs import base
 from stablefit.models import hf
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 
 WORDS = [f"w{i}" for i in range(36)]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]

@@ -3,9 +3,12 @@
 stablefit check tickets.csv
 """
 
+import contextlib
 import sys
+import tempfile
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stablefit import program
@@ -27,7 +30,7 @@ Exit code 0: nothing serious, 1: something serious, 2: it cannot be read.
 
   FILE                  CSV, TSV, JSON lines, Parquet or Excel, under any name;
                         with entities: a word and its tag a line (CoNLL), or
-                        JSON lines with text and entities;
+                        JSON with text and entities (or Prodigy's spans);
                         a folder of train, dev and test files; - for standard
                         input
   --text=COLUMN[,...]   the texts: two columns are a pair, more are joined;
@@ -76,11 +79,24 @@ def _run(argv: Sequence[str]) -> int:
         raise InputError(f"--folds={given.folds} is too few; give 2 or more")
 
     from stablefit.data.checks.finding import check_codes
-    from stablefit.data.tables.columns import Choice
-    from stablefit.data.tables.rows import TableError
 
     mute = names(given.mute)
     check_codes(mute)
+    if given.file != "-":
+        return _read_and_check(given, mute)
+    # Entities are read more than once. Where it lies it is called what messages shall call it.
+    if given.model and Path(given.model).is_dir():
+        given.model = str(Path(given.model).resolve())
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        given.file = "standard input"
+        Path(given.file).write_bytes(sys.stdin.buffer.read())
+        return _read_and_check(given, mute)
+
+
+def _read_and_check(given: Any, mute: tuple[str, ...]) -> int:
+    from stablefit.data.tables.columns import Choice
+    from stablefit.data.tables.rows import TableError
+
     if holds_tags(given):
         try:
             tagged, *beside = read_tags(given)
@@ -130,8 +146,6 @@ def holds_tags(given: Any) -> bool:
     """
     from stablefit.data.tags import own_tags
 
-    if given.file == "-" and given.kind == "tagging":
-        raise InputError("--kind=tagging with standard input; give a file")
     tags = given.kind == "tagging" or (given.kind == "auto" and own_tags.holds_tags(given.file))
     for name in ("group", "id", "separator", "join") if tags else ("scheme", "unit"):
         if getattr(given, name):
@@ -245,7 +259,7 @@ def load_counter(model: str) -> "tuple[Tokenizer, int] | None":
     Raises:
         InputError: the model asked for has none.
     """
-    from stablefit.models import sources
+    from stablefit.models import hf, sources
 
     try:
         folder = sources.resolve(model or DEFAULT_MODEL)
@@ -256,5 +270,4 @@ def load_counter(model: str) -> "tuple[Tokenizer, int] | None":
         return None
     from stablefit.data.encoding import load_tokenizer
 
-    config = sources.read_json(folder / sources.CONFIG)
-    return load_tokenizer(folder), int(config.get("max_position_embeddings", 512))
+    return load_tokenizer(folder), hf.load_config(folder).longest

@@ -90,20 +90,11 @@ def load_tokenizer(directory: str | Path, vocab_size: int | None = None) -> Toke
     Raises:
         InputError: there is no usable tokenizer, or it is another model's.
     """
-    # transformers says at import that there is no PyTorch; there need not be one.
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     name = str(directory)
     try:
-        if _is_berts(Path(name)):
-            from transformers import BertTokenizer
-
-            tokenizer = BertTokenizer.from_pretrained(name, local_files_only=True)
-        else:
-            from transformers import AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(
-                name, local_files_only=Path(name).is_dir(), trust_remote_code=False, use_fast=True
-            )
+        tokenizer = _built(Path(name))
+    except InputError:
+        raise
     except Exception as error:  # every layer of transformers raises its own
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"no tokenizer in {name!r}: {reason}; expected tokenizer.json or vocab.txt") from None
@@ -117,14 +108,46 @@ def load_tokenizer(directory: str | Path, vocab_size: int | None = None) -> Toke
     return tokenizer
 
 
-def _is_berts(directory: Path) -> bool:
-    """Whether a directory says that its tokenizer is BERT's, which is what AutoTokenizer then makes.
+def _built(directory: Path) -> Tokenizer:
+    """The tokenizer as tokenizer.json has it, where there is one: the classes of transformers build their own anew.
 
-    AutoTokenizer imports what models need, and with it PyTorch where that is installed: seconds, and memory.
+    They would leave out a normaliser that is not their kind's, and lower-case by another file. What the special tokens
+    are is in the other files, or known to the class that they name.
     """
-    file = directory / "tokenizer_config.json"
+    # transformers says at import that there is no PyTorch; there need not be one.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers import PreTrainedTokenizerFast
+
+    name = str(directory)
+    if not (directory / "tokenizer.json").is_file():
+        return _of_its_class(directory)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(name, local_files_only=True)
+    if missing := [role for role in _ROLES if getattr(tokenizer, role) is None]:
+        known = _of_its_class(directory)
+        tokenizer.add_special_tokens({role: getattr(known, role) for role in missing if getattr(known, role)})
+    return tokenizer
+
+
+_ROLES = ("cls_token", "sep_token", "pad_token", "unk_token")
+
+
+def _of_its_class(directory: Path) -> Tokenizer:
+    """What transformers builds by the class that the directory names.
+
+    AutoTokenizer imports what models need, and with it PyTorch where that is installed: seconds, and memory. So a
+    directory that says that its tokenizer is BERT's is not asked by it.
+    """
+    name, file = str(directory), directory / "tokenizer_config.json"
     named = json.loads(file.read_text(encoding="utf-8")).get("tokenizer_class", "") if file.is_file() else ""
-    return named in ("BertTokenizer", "BertTokenizerFast")
+    if named in ("BertTokenizer", "BertTokenizerFast"):
+        from transformers import BertTokenizer
+
+        return BertTokenizer.from_pretrained(name, local_files_only=True)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(
+        name, local_files_only=directory.is_dir(), trust_remote_code=False, use_fast=True
+    )
 
 
 def encode(examples: Examples, tokenizer: Tokenizer, max_length: int) -> Encoded:

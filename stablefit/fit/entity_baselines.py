@@ -22,6 +22,7 @@ from stablefit.data.tags.tagging import Span
 from stablefit.data.tags.tagging_encoding import EncodedTags
 from stablefit.data.tags.windows import join_windows
 from stablefit.models import crf, heads
+from stablefit.models.families import family_of
 from stablefit.serve import entities
 from stablefit.training.job import Job
 
@@ -148,7 +149,8 @@ def word_vectors(job: Job) -> list[np.ndarray]:
     """
     pool, width = job.pool, job.encoder.hidden_size
     assert isinstance(pool, EncodedTags)
-    encoder = {name: value for name, value in job.pretrained["encoder"].items() if name != "pooler"}
+    pooled = family_of(job.encoder).encoder.tags_pooled
+    encoder = {name: value for name, value in job.pretrained["encoder"].items() if pooled or name != "pooler"}
     # A head that changes nothing: its outputs are the hidden states.
     params = {"encoder": encoder, "head": {"kernel": np.eye(width, dtype=np.float32), "bias": np.zeros(width)}}
     model = heads.TokenClassifier(job.encoder, width)
@@ -170,7 +172,7 @@ def word_vectors(job: Job) -> list[np.ndarray]:
 @functools.partial(jax.jit, static_argnums=0)
 def _hidden(model: heads.TokenClassifier, params: Any, tokens: Any, segments: Any, words: Any) -> jax.Array:
     rows, zeros = jnp.arange(len(tokens)), jnp.zeros(len(tokens), jnp.int32)
-    last = model.config.max_position_embeddings - 1  # of padding, which nobody reads
+    last = model.config.longest - 1  # of padding, which nobody reads
     positions = jnp.minimum(jnp.arange(tokens.shape[1], dtype=jnp.int32), last)
     positions = jnp.broadcast_to(positions[None], tokens.shape)
     inputs = tokens, jnp.zeros_like(tokens), segments, positions, rows, zeros, words

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from stablefit.models import crf
+from stablefit.models.blocks import Dense, layer_norm
+from stablefit.models.config import EncoderConfig
 from stablefit.models.dropout import Dropout
-from stablefit.models.encoder import Dense, Encoder, EncoderConfig, layer_norm
+from stablefit.models.families import family_of
 from stablefit.models.matmul import DType
 from stablefit.paths import Key, Tree, key_for
 
@@ -17,16 +19,16 @@ Pooling = Literal["pooler", "cls", "mean"]
 
 
 class SequenceClassifier(nn.Module):
-    """`head(dropout(pooled))`; with the pooler it is Hugging Face's `BertForSequenceClassification`.
+    """`head(dropout(pooled))`; with the pooler it is the family's `...ForSequenceClassification` of Hugging Face.
 
     Args:
         config: the encoder's sizes.
         num_outputs: how many classes or labels; 1 for regression.
         dropout: rate of all dropout, on the pooled vector too; static.
         dtype: what the inputs of matrix products are rounded to.
-        pool: 'pooler' is tanh(W h + b) of the hidden state of [CLS], 'cls' that hidden state itself, and 'mean' the
-            layer-normalised mean of the example's hidden states, those of special tokens among them: what encoders that
-            were trained for sentence similarity are read by.
+        pool: 'pooler' is what the family's own classifier reads, of BERT tanh(W h + b) of the hidden state of [CLS],
+            'cls' that hidden state itself, and 'mean' the layer-normalised mean of the example's hidden states, those
+            of special tokens among them: what encoders that were trained for sentence similarity are read by.
         serving: only answers are wanted, and to rounding: the last layer is computed where the head reads.
         checked, attention_dropout: as of `Encoder`.
     """
@@ -42,9 +44,9 @@ class SequenceClassifier(nn.Module):
 
     def setup(self) -> None:
         more = (self.pool == "pooler", self.checked, self.attention_dropout)
-        self.encoder = Encoder(self.config, self.dropout, self.dtype, *more)
+        self.encoder = family_of(self.config).encoder(self.config, self.dropout, self.dtype, *more)
         if self.pool == "mean":
-            self.pooling = MeanPooling(self.config)
+            self.pooling = MeanPooling()
         self.pooled_dropout = Dropout(self.dropout)
         self.head = Dense(self.num_outputs, self.config.initializer_range, self.dtype)
 
@@ -84,24 +86,26 @@ class SequenceClassifier(nn.Module):
         deterministic: bool,
     ) -> jax.Array:
         """What the head reads, before its dropout, shape (E, D); arguments as of a call."""
-        if self.serving and self.pool != "mean":
+        reads_mean = self.pool == "mean" or (self.pool == "pooler" and self.config.reads_mean)
+        if self.serving and not reads_mean:
             if cls_rows_E is None or cls_columns_E is None:
                 cls_rows_E, cls_columns_E = jnp.arange(len(tokens_BxT)), jnp.zeros(len(tokens_BxT), jnp.int32)
             read = (cls_rows_E, cls_columns_E)
             inputs = (tokens_BxT, types_BxT, segments_BxT, positions_BxT)
             cls_ExD = self.encoder(*inputs, deterministic=deterministic, read=read)[:, 0]
-            return self.encoder.pool(cls_ExD) if self.pool == "pooler" else cls_ExD
+            return self.encoder.pool(cls_ExD, deterministic=deterministic) if self.pool == "pooler" else cls_ExD
         hidden_BxTxD = self.encoder(tokens_BxT, types_BxT, segments_BxT, positions_BxT, deterministic=deterministic)
         if self.pool == "mean":
             return self.pooling(hidden_BxTxD, segments_BxT, cls_rows_E, cls_columns_E)
-        cls_ExD = hidden_BxTxD[:, 0] if cls_rows_E is None else hidden_BxTxD[cls_rows_E, cls_columns_E]
-        return self.encoder.pool(cls_ExD) if self.pool == "pooler" else cls_ExD
+        if reads_mean:
+            one_ExD = mean(hidden_BxTxD, segments_BxT, cls_rows_E, cls_columns_E)
+        else:
+            one_ExD = hidden_BxTxD[:, 0] if cls_rows_E is None else hidden_BxTxD[cls_rows_E, cls_columns_E]
+        return self.encoder.pool(one_ExD, deterministic=deterministic) if self.pool == "pooler" else one_ExD
 
 
 class MeanPooling(nn.Module):
     """`LayerNorm(sum_t h_t / n)` over the n tokens of an example."""
-
-    config: EncoderConfig
 
     @nn.compact
     def __call__(
@@ -111,19 +115,31 @@ class MeanPooling(nn.Module):
         cls_rows_E: jax.Array | None,
         cls_columns_E: jax.Array | None,
     ) -> jax.Array:
-        if cls_rows_E is None:
-            own_E = segments_BxT[:, 0]
-        else:
-            own_E = segments_BxT[cls_rows_E, cls_columns_E]
-            segments_BxT, hidden_BxTxD = segments_BxT[cls_rows_E], hidden_BxTxD[cls_rows_E]
-        mine_ExT = (segments_BxT == own_E[:, None]).astype(jnp.float32)
-        # The products with 0 and 1 are exact, and so is the sum's order: the highest precision keeps it so on a GPU.
-        sum_ExD = jnp.einsum("et,etd->ed", mine_ExT, hidden_BxTxD, precision=jax.lax.Precision.HIGHEST)
-        return layer_norm(self.config)(sum_ExD / mine_ExT.sum(1, keepdims=True))
+        return layer_norm(MEAN_EPS)(mean(hidden_BxTxD, segments_BxT, cls_rows_E, cls_columns_E))
+
+
+MEAN_EPS = 1e-12  # whatever the encoder's: `hf_export` writes this normalisation as one without
+
+
+def mean(
+    hidden_BxTxD: jax.Array, segments_BxT: jax.Array, cls_rows_E: jax.Array | None, cls_columns_E: jax.Array | None
+) -> jax.Array:
+    """`sum_t h_t / n` over the n tokens of an example, shape (E, D)."""
+    if cls_rows_E is None:
+        own_E = segments_BxT[:, 0]
+    else:
+        own_E = segments_BxT[cls_rows_E, cls_columns_E]
+        segments_BxT, hidden_BxTxD = segments_BxT[cls_rows_E], hidden_BxTxD[cls_rows_E]
+    mine_ExT = (segments_BxT == own_E[:, None]).astype(jnp.float32)
+    # The products with 0 and 1 are exact, and so is the sum's order: the highest precision keeps it so on a GPU.
+    sum_ExD = jnp.einsum("et,etd->ed", mine_ExT, hidden_BxTxD, precision=jax.lax.Precision.HIGHEST)
+    return sum_ExD / mine_ExT.sum(1, keepdims=True)
 
 
 class TokenClassifier(nn.Module):
-    """`head(dropout(hidden))` where each word is read: the emissions of its tags. It has no pooler.
+    """`head(dropout(hidden))` where each word is read: the emissions of its tags.
+
+    It has no pooler, unless the family's own tagger reads every token through it, as ModernBERT's does.
 
     Args:
         config: the encoder's sizes.
@@ -143,8 +159,9 @@ class TokenClassifier(nn.Module):
     attention_dropout: float | None = None
 
     def setup(self) -> None:
-        on_weights = self.attention_dropout
-        self.encoder = Encoder(self.config, self.dropout, self.dtype, with_pooler=False, attention_dropout=on_weights)
+        encoder = family_of(self.config).encoder
+        more = (encoder.tags_pooled, True, self.attention_dropout)
+        self.encoder = encoder(self.config, self.dropout, self.dtype, *more)
         self.hidden_dropout = Dropout(self.dropout)
         self.head = Dense(self.num_outputs * (2 if self.shared else 1), self.config.initializer_range, self.dtype)
 
@@ -170,6 +187,8 @@ class TokenClassifier(nn.Module):
             deterministic: without dropout; otherwise `rngs={"dropout": key}` is needed.
         """
         hidden_BxTxD = self.encoder(tokens_BxT, types_BxT, segments_BxT, positions_BxT, deterministic=deterministic)
+        if self.encoder.tags_pooled:
+            hidden_BxTxD = self.encoder.pool(hidden_BxTxD, deterministic=deterministic)
         outputs_BxTxK = self.head(self.hidden_dropout(hidden_BxTxD, deterministic=deterministic))
         outputs_ExWxK = outputs_BxTxK[first_rows_E[:, None], first_columns_E[:, None] + words_ExW]
         if not self.shared:
@@ -211,11 +230,25 @@ def init_head(key: Key, hidden_size: int, num_outputs: int, std: float = 0.02) -
     return _init_dense(key, "head", hidden_size, num_outputs, std)
 
 
-def init_pooler(key: Key, hidden_size: int, std: float = 0.02) -> dict[str, jax.Array]:
-    """A new pooler, for weights that were stored without one: kernel ~ N(0, std^2), bias 0."""
-    return _init_dense(key, "encoder/pooler", hidden_size, hidden_size, std)
+def init_pooler(key: Key, config: EncoderConfig) -> Tree:
+    """A new pooler, for weights stored without one: kernels ~ N(0, initializer_range^2), biases 0, scales 1."""
+    tree: Tree = {}
+    for entry in family_of(config).entries(config):
+        if entry.is_pooler:
+            *parents, last = entry.ours.split("/")[1:]
+            part = tree
+            for name in parents:
+                part = part.setdefault(name, {})
+            part[last] = _start(key, f"encoder/{entry.ours}", entry.shape, config.initializer_range)
+    return tree
 
 
 def _init_dense(key: Key, name: str, rows: int, columns: int, std: float) -> dict[str, jax.Array]:
-    kernel_IxO = std * jax.random.normal(key_for(key, f"{name}/kernel"), (rows, columns), jnp.float32)
-    return {"kernel": kernel_IxO, "bias": jnp.zeros((columns,), jnp.float32)}
+    shapes = {"kernel": (rows, columns), "bias": (columns,)}
+    return {leaf: _start(key, f"{name}/{leaf}", shape, std) for leaf, shape in shapes.items()}
+
+
+def _start(key: Key, name: str, shape: tuple[int, ...], std: float) -> jax.Array:
+    if name.endswith("kernel"):
+        return std * jax.random.normal(key_for(key, name), shape, jnp.float32)
+    return jnp.full(shape, 1.0 if name.endswith("scale") else 0.0, jnp.float32)

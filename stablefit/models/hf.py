@@ -1,4 +1,4 @@
-"""Hugging Face directories <-> parameters of the encoder: one name table, used in both directions.
+"""Hugging Face directories <-> parameters of the encoder: the family's name table, used in both directions.
 
 The only file that knows safetensors; `save_tree` and `load_tree` keep any parameters in it. Pickled weights are never
 opened; a directory that has nothing else gets the command that converts it. transformers is not needed, and
@@ -17,7 +17,9 @@ import safetensors
 from safetensors.numpy import save_file
 
 from stablefit.errors import InputError
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
+from stablefit.models.families import family_of, read_config
+from stablefit.models.families.family import Entry, Family
 from stablefit.models.sources import CONFIG, INDEX, WEIGHTS, conversion, index_files, read_json, resolve
 
 __all__ = [
@@ -33,42 +35,10 @@ __all__ = [
     "save_tree",
 ]
 
-SEQUENCES = "BertForSequenceClassification"
-TOKENS = "BertForTokenClassification"
+SEQUENCES = "ForSequenceClassification"
+TOKENS = "ForTokenClassification"
 
-# (ours, theirs, shape of ours); {i} is the layer. V vocabulary, P positions, S token types, D hidden, F intermediate.
-# Kernels are [in, out] here and [out, in] there. Order: as the model is built.
-_EMBEDDINGS = (
-    ("embeddings/word_embeddings/embedding", "embeddings.word_embeddings.weight", "VD"),
-    ("embeddings/position_embeddings/embedding", "embeddings.position_embeddings.weight", "PD"),
-    ("embeddings/token_type_embeddings/embedding", "embeddings.token_type_embeddings.weight", "SD"),
-    ("embeddings/LayerNorm/scale", "embeddings.LayerNorm.weight", "D"),
-    ("embeddings/LayerNorm/bias", "embeddings.LayerNorm.bias", "D"),
-)
-_LAYER = (
-    ("layer_{i}/attention/query/kernel", "encoder.layer.{i}.attention.self.query.weight", "DD"),
-    ("layer_{i}/attention/query/bias", "encoder.layer.{i}.attention.self.query.bias", "D"),
-    ("layer_{i}/attention/key/kernel", "encoder.layer.{i}.attention.self.key.weight", "DD"),
-    ("layer_{i}/attention/key/bias", "encoder.layer.{i}.attention.self.key.bias", "D"),
-    ("layer_{i}/attention/value/kernel", "encoder.layer.{i}.attention.self.value.weight", "DD"),
-    ("layer_{i}/attention/value/bias", "encoder.layer.{i}.attention.self.value.bias", "D"),
-    ("layer_{i}/attention/output/kernel", "encoder.layer.{i}.attention.output.dense.weight", "DD"),
-    ("layer_{i}/attention/output/bias", "encoder.layer.{i}.attention.output.dense.bias", "D"),
-    ("layer_{i}/attention/LayerNorm/scale", "encoder.layer.{i}.attention.output.LayerNorm.weight", "D"),
-    ("layer_{i}/attention/LayerNorm/bias", "encoder.layer.{i}.attention.output.LayerNorm.bias", "D"),
-    ("layer_{i}/intermediate/kernel", "encoder.layer.{i}.intermediate.dense.weight", "DF"),
-    ("layer_{i}/intermediate/bias", "encoder.layer.{i}.intermediate.dense.bias", "F"),
-    ("layer_{i}/output/kernel", "encoder.layer.{i}.output.dense.weight", "FD"),
-    ("layer_{i}/output/bias", "encoder.layer.{i}.output.dense.bias", "D"),
-    ("layer_{i}/LayerNorm/scale", "encoder.layer.{i}.output.LayerNorm.weight", "D"),
-    ("layer_{i}/LayerNorm/bias", "encoder.layer.{i}.output.LayerNorm.bias", "D"),
-)
-_POOLER = (("pooler/kernel", "pooler.dense.weight", "DD"), ("pooler/bias", "pooler.dense.bias", "D"))
-_HEAD = (("head/kernel", "classifier.weight"), ("head/bias", "classifier.bias"))
-
-_PREFIX = "bert."
-_IGNORED = re.compile(r"(?:cls|classifier|qa_outputs)\..*|embeddings\.position_ids")
-_FLOATS = ("F16", "BF16", "F32")
+_FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,45 +51,17 @@ class LoadReport:
     ignored: tuple[str, ...]
     has_pooler: bool
     num_parameters: int
+    pooler: str
 
     def __str__(self) -> str:
         """One line for a person."""
-        pooler = "with pooler" if self.has_pooler else "no pooler: a new one starts at N(0, 0.02)"
         aside = f"; left aside: {_some(self.ignored)}" if self.ignored else ""
-        return f"{self.directory}: {self.num_parameters:,} parameters ({', '.join(self.dtypes)}), {pooler}{aside}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One row of the name table for a given model: our name, theirs, our shape."""
-
-    ours: str
-    theirs: str
-    shape: tuple[int, ...]
-
-    @property
-    def stored_shape(self) -> tuple[int, ...]:
-        return self.shape[::-1] if self.ours.endswith("kernel") else self.shape
+        return f"{self.directory}: {self.num_parameters:,} parameters ({', '.join(self.dtypes)}), {self.pooler}{aside}"
 
 
 def name_table(config: EncoderConfig) -> list[Entry]:
-    """Every tensor of the encoder: name under `encoder/`, name in Hugging Face files without `bert.`, shape here."""
-    sizes = {
-        "V": config.vocab_size,
-        "P": config.max_position_embeddings,
-        "S": config.type_vocab_size,
-        "D": config.hidden_size,
-        "F": config.intermediate_size,
-    }
-    layers = [
-        (ours.format(i=i), theirs.format(i=i), dims)
-        for i in range(config.num_hidden_layers)
-        for ours, theirs, dims in _LAYER
-    ]
-    return [
-        Entry(ours, theirs, tuple(sizes[dim] for dim in dims))
-        for ours, theirs, dims in (*_EMBEDDINGS, *layers, *_POOLER)
-    ]
+    """Every tensor of the encoder: name under `encoder/`, names in Hugging Face files, shape here."""
+    return list(family_of(config).entries(config))
 
 
 def load_config(directory: str | Path) -> EncoderConfig:
@@ -129,13 +71,13 @@ def load_config(directory: str | Path) -> EncoderConfig:
         InputError: no such file, not JSON, or a field that this encoder cannot follow.
     """
     file = Path(directory) / CONFIG
-    return EncoderConfig.from_dict(read_json(file), str(file))
+    return read_config(read_json(file), str(file))
 
 
 def load_encoder(directory: str | Path, config: EncoderConfig) -> tuple[dict[str, Any], LoadReport]:
     """The encoder's parameters from `model.safetensors`, or from the shards of `model.safetensors.index.json`.
 
-    Names may carry the prefix `bert.`, and LayerNorms the old names gamma and beta. Heads are left aside.
+    Names may carry the family's prefix, as `bert.`, and LayerNorms the old names gamma and beta. Heads are left aside.
 
     Args:
         directory: holds the weights.
@@ -149,12 +91,12 @@ def load_encoder(directory: str | Path, config: EncoderConfig) -> tuple[dict[str
         InputError: no safetensors, a damaged file, or tensors that are missing, unexpected, misshapen or not finite.
     """
     directory = Path(directory)
-    table = {entry.theirs: entry for entry in name_table(config)}
-    stored, ignored = _list_tensors(directory)
-    has_pooler = any(name in stored for _, name, _ in _POOLER)
+    family = family_of(config)
+    table = {entry.theirs: entry for entry in family.entries(config)}
+    stored, ignored = _list_tensors(directory, family, table)
+    has_pooler = any(entry.is_pooler and name in stored for name, entry in table.items())
     if not has_pooler:
-        for _, name, _ in _POOLER:
-            del table[name]
+        table = {name: entry for name, entry in table.items() if not entry.is_pooler}
     _check_tensors(directory, table, stored)
     params: dict[str, Any] = {}
     dtypes = set()
@@ -166,24 +108,37 @@ def load_encoder(directory: str | Path, config: EncoderConfig) -> tuple[dict[str
         dtypes.add(dtype)
     count = sum(int(np.prod(entry.shape)) for entry in table.values())
     files = tuple(sorted({tensor.file.name for tensor in stored.values()}))
-    return params, LoadReport(directory, files, tuple(sorted(dtypes)), tuple(ignored), has_pooler, count)
+    pooler = "with pooler" if has_pooler else f"no pooler: a new one starts at N(0, {config.initializer_range:g})"
+    return params, LoadReport(directory, files, tuple(sorted(dtypes)), tuple(ignored), has_pooler, count, pooler)
 
 
-def load_head(directory: str | Path) -> dict[str, np.ndarray]:
+def _head_names(family: Family, architecture: str) -> dict[str, str]:
+    """Our names of the head, and those in the files of a task model."""
+    theirs = family.classifier if architecture == SEQUENCES else "classifier"
+    return {"head/kernel": f"{theirs}.weight", "head/bias": f"{theirs}.bias"}
+
+
+def load_head(directory: str | Path, config: EncoderConfig, architecture: str = SEQUENCES) -> dict[str, np.ndarray]:
     """The head that `save_encoder` wrote beside the encoder: {"kernel", "bias"}, float32.
+
+    Args:
+        directory: holds the weights.
+        config: the encoder's.
+        architecture: what the head is one of: SEQUENCES or TOKENS.
 
     Raises:
         InputError: no safetensors, or no head in it.
     """
+    names = _head_names(family_of(config), architecture)
     head = {}
     for file in _weight_files(Path(directory)):
         with _open(file) as handle:
-            for ours, theirs in _HEAD:
+            for ours, theirs in names.items():
                 if theirs in handle.keys():  # noqa: SIM118 -- not a dict
                     array = handle.get_tensor(theirs).astype(np.float32)
                     head[ours.removeprefix("head/")] = np.ascontiguousarray(array.T)
     if set(head) != {"kernel", "bias"} or head["kernel"].shape[1:] != head["bias"].shape:
-        raise InputError(f"{directory}: its weights hold no head of the names {', '.join(dict(_HEAD).values())}")
+        raise InputError(f"{directory}: its weights hold no head of the names {', '.join(names.values())}")
     return head
 
 
@@ -194,7 +149,7 @@ def save_encoder(
 
     Args:
         directory: made if it does not exist; files of those names are replaced.
-        params: {"encoder": ..., "head": ...}; without a head it is a `BertModel`. Stored as float32.
+        params: {"encoder": ..., "head": ...}; without a head it is the family's bare model. Stored as float32.
         config_dict: the fields of config.json; architecture and number of labels are set here, `id2label` is kept if
             it has as many labels as the head has outputs.
         architecture: what the head is one of: SEQUENCES or TOKENS.
@@ -203,10 +158,12 @@ def save_encoder(
         InputError: a parameter that the name table does not know, or one that is missing.
     """
     directory = Path(directory)
-    config = EncoderConfig.from_dict(config_dict, "config_dict")
-    names = {f"encoder/{entry.ours}": _PREFIX + entry.theirs for entry in name_table(config)} | dict(_HEAD)
+    config = read_config(config_dict, "config_dict")
+    family = family_of(config)
+    entries, head = name_table(config), _head_names(family, architecture)
+    names = {f"encoder/{entry.ours}": entry.in_file for entry in entries} | head
     leaves = dict(_leaves(params))
-    may_lack = {"encoder/pooler/kernel", "encoder/pooler/bias", *dict(_HEAD)}
+    may_lack = {f"encoder/{entry.ours}" for entry in entries if entry.is_pooler} | set(head)
     missing, unknown = sorted(names.keys() - leaves.keys() - may_lack), sorted(leaves.keys() - names.keys())
     if missing or unknown:
         raise InputError(f"cannot export to {directory}: missing {_some(missing)}; unknown {_some(unknown)}")
@@ -214,10 +171,11 @@ def save_encoder(
     for ours, leaf in leaves.items():
         array = np.asarray(leaf, np.float32)
         tensors[names[ours]] = np.ascontiguousarray(array.T if ours.endswith("kernel") else array)
-    fields = dict(config_dict, architectures=["BertModel"])
+    stem = family.classes[config.model_type]
+    fields = dict(config_dict, architectures=[f"{stem}Model"])
     if "head/bias" in leaves:
         labels = len(leaves["head/bias"])
-        fields["architectures"] = [architecture]
+        fields["architectures"] = [stem + architecture]
         if len(fields.get("id2label", ())) != labels:
             fields["id2label"] = {str(i): f"LABEL_{i}" for i in range(labels)}
         fields["label2id"] = {label: int(i) for i, label in fields["id2label"].items()}
@@ -267,17 +225,17 @@ class _Tensor:
     shape: tuple[int, ...]
 
 
-def _list_tensors(directory: Path) -> tuple[dict[str, _Tensor], list[str]]:
+def _list_tensors(directory: Path, family: Family, table: Mapping[str, Entry]) -> tuple[dict[str, _Tensor], list[str]]:
     """The stored tensors by name without prefix and old spellings, and the names left aside; reads headers only."""
     stored: dict[str, _Tensor] = {}
     ignored = []
     for file in _weight_files(directory):
         with _open(file) as handle:
             for name in handle.keys():  # noqa: SIM118 -- not a dict
-                canonical = name.removeprefix(_PREFIX)
+                canonical = name.removeprefix(family.prefix)
                 canonical = canonical.replace("LayerNorm.gamma", "LayerNorm.weight")
                 canonical = canonical.replace("LayerNorm.beta", "LayerNorm.bias")
-                if _IGNORED.fullmatch(canonical):
+                if canonical not in table and re.fullmatch(family.aside, canonical):
                     ignored.append(name)
                     continue
                 if canonical in stored:

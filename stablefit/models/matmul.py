@@ -50,11 +50,13 @@ def _dense_backward(dtype: DType, saved: tuple[jax.Array, jax.Array], g: jax.Arr
 _dense.defvjp(_dense_forward, _dense_backward)
 
 
-# The three products of attention; the gradients of the first two are among the three. Weights come before values in
+# The products of attention; the gradients of the first two are among the first three. Weights come before values in
 # all: XLA's CPU runtime refuses bfloat16 products with a float32 result whose first operand has to be transposed.
 _SCORES = "bqhk,bshk->bhqs"
 _MIX = "bhqs,bshk->bqhk"
 _MIX_BACK = "bhqs,bqhk->bshk"
+_SHARED = "bqhk,mhk->bhqm"  # against keys that all rows share, and its two gradients
+_SHARED_BACK = ("bhqm,mhk->bqhk", "bhqm,bqhk->mhk")
 
 
 def attention_scores(q_BxQxHxK: jax.Array, k_BxSxHxK: jax.Array, dtype: DType) -> jax.Array:
@@ -65,6 +67,11 @@ def attention_scores(q_BxQxHxK: jax.Array, k_BxSxHxK: jax.Array, dtype: DType) -
 def attention_mix(weights_BxHxQxS: jax.Array, v_BxSxHxK: jax.Array, dtype: DType) -> jax.Array:
     """`weights v` of every head, [B, Q, H, K] in float32: inputs rounded to `dtype`."""
     return _attention(_MIX, weights_BxHxQxS, v_BxSxHxK, dtype)
+
+
+def shared_scores(q_BxQxHxK: jax.Array, k_MxHxK: jax.Array, dtype: DType) -> jax.Array:
+    """`q k^T` of every head with M keys that are the same in each row, [B, H, Q, M] in float32."""
+    return _attention(_SHARED, q_BxQxHxK, k_MxHxK, dtype)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 3))
@@ -84,6 +91,8 @@ def _attention_backward(
 ) -> tuple[jax.Array, jax.Array]:
     a, b = saved
     g = g.astype(dtype)
+    if spec == _SHARED:
+        return _einsum(_SHARED_BACK[0], g, b, dtype), _einsum(_SHARED_BACK[1], g, a, dtype)
     if spec == _SCORES:
         return _einsum(_MIX, g, b, dtype), _einsum(_MIX_BACK, g, a, dtype)
     return _einsum(_SCORES, g, b, dtype), _einsum(_MIX_BACK, a, g, dtype)

@@ -1,7 +1,7 @@
 """A pre-trained encoder by name: its parameters and its sizes."""
 
 from stablefit.models import hf, sources
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.paths import Tree
 
 

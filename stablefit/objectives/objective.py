@@ -8,7 +8,7 @@ import numpy as np
 
 from stablefit.data.encoding import Encoded
 from stablefit.data.tasks import Task
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.models.heads import Head
 from stablefit.paths import Key, Tree
 

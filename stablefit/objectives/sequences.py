@@ -10,7 +10,7 @@ import numpy as np
 from stablefit.data.encoding import Encoded
 from stablefit.data.tasks import Task
 from stablefit.models import heads
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.paths import Key, Tree
 
 
@@ -62,7 +62,7 @@ class Sequences:
         encoder = {name: value for name, value in pretrained["encoder"].items() if name != "pooler"}
         further: Tree = {}
         if self.pooling == "pooler":
-            encoder["pooler"] = pretrained["encoder"].get("pooler") or heads.init_pooler(key, width, std)
+            encoder["pooler"] = pretrained["encoder"].get("pooler") or heads.init_pooler(key, config)
         if self.pooling == "mean":
             norm = {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
             further = {"pooling": pretrained.get("pooling") or {"LayerNorm": norm}}

@@ -15,7 +15,8 @@ from stablefit.data.tags import tagging, tagging_splits
 from stablefit.data.tags.tagging_encoding import EncodedTags, n_unparted
 from stablefit.data.tasks import Task
 from stablefit.models import crf, heads
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
+from stablefit.models.families import family_of
 from stablefit.objectives import entity_metrics, entity_notes
 from stablefit.objectives.objective import Scores
 from stablefit.paths import Key, Tree
@@ -34,6 +35,7 @@ class Tagging:
     shared: bool  # several words may be read at one piece
     unread: tuple[str, ...]  # files of the folder that cross-validation leaves aside
     seen: int = 0  # with no documents for validation, so many training documents are scored in their place
+    read: str = ""  # what is read of the training file, in words
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,7 +70,8 @@ class Tagging:
     def notes(self, data: Mapping[str, encoding.Encoded]) -> list[tuple[str, str]]:
         """What the entities are, and which of them cannot be learnt or scored."""
         tagged = {name: part for name, part in data.items() if isinstance(part, EncodedTags)}
-        said = [("types", ", ".join(self.types)), ("entities", entity_notes.counted(tagged))]
+        said = [("found", self.read)] if self.read else []
+        said += [("types", ", ".join(self.types)), ("entities", entity_notes.counted(tagged))]
         if missed := entity_notes.missed(tagged):
             said.append(("missed", missed))
         unread = f"; {' and '.join(self.unread)} not read" if self.unread else ""
@@ -96,9 +99,11 @@ class Tagging:
         return heads.TokenClassifier(config, len(self.labels), dropout, dtype, self.shared)
 
     def start(self, key: Key, config: EncoderConfig, pretrained: Tree) -> Tree:
-        """The parameters: those that are given, and new ones for what is not; a pooler has no use here."""
+        """The parameters: those that are given, and new ones for what is not; a pooler is of use in few families."""
         n = len(self.labels)
         encoder = {name: value for name, value in pretrained["encoder"].items() if name != "pooler"}
+        if family_of(config).encoder.tags_pooled:
+            encoder["pooler"] = pretrained["encoder"].get("pooler") or heads.init_pooler(key, config)
         outputs = n * (2 if self.shared else 1)
         head = pretrained.get("head") or heads.init_head(key, config.hidden_size, outputs, config.initializer_range)
         scores = {"crf": pretrained.get("crf") or crf.init(key, n)} if self.crf else {}

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from stablefit.data import built_tokenizer
+from stablefit.data.encoding import load_tokenizer
 from stablefit.data.tags import tagging
 from stablefit.errors import InputError
 from stablefit.models import hf, hf_export, sources
@@ -84,6 +86,8 @@ def export(
             one = dataclasses.replace(whole, members=(whole.members[index],))
             _write(one, folder, facts, onnx)
             _check(one, index, folder)
+            # Read without transformers, whose import takes a second; behind the check, which reads transformers' files.
+            built_tokenizer.write(folder, load_tokenizer(folder))
             if onnx:
                 said_of_onnx = onnx_export.write(one, folder, samples(one))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,13 +107,16 @@ def _write(whole: Model, folder: Path, facts: Facts | None, onnx: bool) -> None:
     folder.mkdir(parents=True)
     fields = sources.read_json(bundle.folder / sources.CONFIG)
     fields = {name: value for name, value in fields.items() if name not in _NOT_THE_MODELS}
+    averaged = False
     if bundle.kind == "tagging":
         _write_tagger(bundle, params, fields, folder)
     else:
         params, config = hf_export.stock(params, whole.config, whole.network.pool)  # pyright: ignore
         labels = bundle.labels or (bundle.label_columns[:1] or ("score",))
+        averaged = config.num_hidden_layers > whole.config.num_hidden_layers
+        before = whole.config.to_dict()
+        fields |= {name: value for name, value in config.to_dict().items() if value != before.get(name)}
         fields |= {
-            "num_hidden_layers": config.num_hidden_layers,
             "problem_type": _PROBLEMS[bundle.kind],
             "id2label": {str(i): name for i, name in enumerate(labels)},
         }
@@ -122,7 +129,7 @@ def _write(whole: Model, folder: Path, facts: Facts | None, onnx: bool) -> None:
         "model": {**bundle.model, "source": card.public_source(bundle)},
     }
     _write_json(folder / EXPORTED, stored)
-    text = card.card(bundle, facts, averaged=bundle.pooling == "mean" and bundle.kind != "tagging", onnx=onnx)
+    text = card.card(bundle, facts, averaged=averaged, onnx=onnx)
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 

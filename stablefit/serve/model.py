@@ -18,7 +18,8 @@ from stablefit.data.tags.tagging_encoding import EncodedTags, Pieces
 from stablefit.data.tags.words import Unit, split_text
 from stablefit.errors import InputError
 from stablefit.models import crf, hf, sources
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
+from stablefit.models.families import family_of
 from stablefit.models.heads import Head, Pooling, SequenceClassifier, TokenClassifier
 from stablefit.paths import Tree
 from stablefit.serve import answers, entities, rows
@@ -244,7 +245,7 @@ def _trained(place: Place, part: Path, config: EncoderConfig) -> Tree:
         table = np.shape(params["encoder"]["embeddings"]["word_embeddings"]["embedding"])
     except KeyError:
         raise InputError(f"{part} holds no encoder; it is not of this model") from None
-    if table != (config.vocab_size, config.hidden_size):
+    if table != (config.vocab_size, config.token_size):
         raise InputError(f"{part} holds another encoder than {place.bundle.folder} says; they are not of one run")
     return params
 
@@ -257,12 +258,14 @@ def _of_orbax(folder: Path) -> Tree:
 
 def _exported(place: Place, folder: Path, config: EncoderConfig) -> Tree:
     """The parameters of a Hugging Face directory, with what `stablefit export` wrote beside them."""
+    tags = place.bundle.kind == "tagging"
     encoder, _ = hf.load_encoder(folder, config)
-    head = hf.load_head(folder)
+    head = hf.load_head(folder, config, hf.TOKENS if tags else hf.SEQUENCES)
     params: dict[str, Any] = {"encoder": encoder, "head": head}
-    if place.bundle.kind != "tagging":
+    if not tags:
         return params
-    encoder.pop("pooler", None)
+    if not family_of(config).encoder.tags_pooled:
+        encoder.pop("pooler", None)
     if place.bundle.pieces == "text":
         with np.load(folder / REST, allow_pickle=False) as rest:
             params["head"] = {name: np.concatenate([head[name], rest[name]], axis=-1) for name in ("kernel", "bias")}

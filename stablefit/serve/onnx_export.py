@@ -9,6 +9,7 @@ The only file that knows jax2onnx, ONNX and ONNX Runtime, none of which stablefi
 """
 
 import dataclasses
+import functools
 import importlib
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ import numpy as np
 
 from stablefit.data.tags.tagging_encoding import EncodedTags
 from stablefit.errors import InputError
-from stablefit.models.encoder import Encoder
+from stablefit.models.families import family_of
 from stablefit.models.heads import TokenClassifier
 from stablefit.serve.model import Model
 
@@ -129,12 +130,16 @@ def _logits(of: Model) -> Callable[..., jax.Array]:
         return jnp.cumsum(jnp.ones_like(tokens_BxT), axis=1) - 1
 
     if isinstance(network, TokenClassifier):
-        encoder = Encoder(config, with_pooler=False, checked=False)
+        family = family_of(config).encoder
+        encoder = family(config, with_pooler=family.tags_pooled, checked=False)
         kernel, bias = (params["head"][name][..., : network.num_outputs] for name in ("kernel", "bias"))
 
         def emissions(tokens_BxT: jax.Array, mask_BxT: jax.Array, types_BxT: jax.Array) -> jax.Array:
             inputs = (tokens_BxT, types_BxT, mask_BxT, positions(tokens_BxT))
             hidden_BxTxD = encoder.apply({"params": params["encoder"]}, *inputs, deterministic=True)
+            if family.tags_pooled:
+                pool = functools.partial(encoder.apply, {"params": params["encoder"]}, method="pool")
+                hidden_BxTxD = pool(hidden_BxTxD, deterministic=True)
             return hidden_BxTxD @ kernel + bias[None, None]
 
         return emissions

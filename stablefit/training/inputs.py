@@ -179,6 +179,11 @@ def _documents(
 
 
 @functools.lru_cache(maxsize=2)
+def _described(task: Task, data_dir: str, how: tagging_splits.Reading) -> str:
+    return tagging_splits.described(tasks.task_file(task, data_dir, "train"), how)
+
+
+@functools.lru_cache(maxsize=2)
 def _encoded_tags(
     source: tuple[Task, str, int, tagging_splits.Reading, bool],
     directory: Path,
@@ -204,12 +209,14 @@ def _tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
         unread = tagging_splits.unread(task, spec.data_dir, ("dev", "test") if spec.folds else ("dev",))
     seen = _SEEN if spec.train_on_all else 0
     shared = spec.pieces == "text"
-    objective = Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, shared, unread, seen)
+    # What is read of a person's own file; the files of a set with a name are known.
+    read = "" if task.folder else _described(task, spec.data_dir, source[3])
+    objective = Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, shared, unread, seen, read)
     digest = digest_of(encoded if spec.folds or spec.train_on_all else objective.data(0), objective.labels)
     return Inputs(task, objective, digest, sum(part.n_skipped for part in _documents(*source).values()), {})
 
 
 def forget() -> None:
     """Drops what was read, for files that have changed since."""
-    for cached in (_texts, _encoded_texts, _documents, _encoded_tags):
+    for cached in (_texts, _encoded_texts, _documents, _described, _encoded_tags):
         cached.cache_clear()

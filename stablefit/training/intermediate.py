@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from stablefit.errors import InputError
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.objectives.objective import Objective
 from stablefit.paths import Tree
 from stablefit.training import checkpoints

@@ -1,4 +1,4 @@
-"""What the members of a run share: data, network, pre-trained weights, length. Loaded once, checked before any step."""
+"""What the members of a run share: data, pre-trained weights, length. Loaded once, checked before any step."""
 
 import dataclasses
 import functools
@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from stablefit.data import batches, encoding, tasks
 from stablefit.data.digest import Digest
 from stablefit.errors import InputError
 from stablefit.fields import Hypers, Spec
-from stablefit.models import heads, hf, sources, vocabulary
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models import hf, sources, vocabulary
+from stablefit.models.config import EncoderConfig
 from stablefit.objectives.objective import Objective
-from stablefit.paths import Key, Tree
+from stablefit.paths import Tree
 from stablefit.training import inputs, intermediate, probe, stopping
 from stablefit.training.cohort import Cohort, default_size, make_mesh
-from stablefit.training.recipe import Recipe, make_recipe, reinit_mask
+from stablefit.training.network import Network
+from stablefit.training.recipe import reinit_mask
 from stablefit.training.settings import Settings
 
 
@@ -121,41 +121,9 @@ class Job:
         return _renumbered(self.objective.encoded, self.words)["train"]
 
     @functools.cached_property
-    def model(self) -> heads.Head:
-        model = self.objective.model(self.encoder, self.spec.dropout, jnp.dtype(self.spec.compute_dtype))
-        rate = self.spec.attention_dropout
-        return model if rate < 0 else model.clone(attention_dropout=rate)
-
-    def make_params(self, key: Key, pretrained: Tree) -> Tree:
-        """The parameters that one member starts from: pre-trained, with a new head and what is re-initialised."""
-        params = self.objective.start(key, self.encoder, pretrained)
-        return self.recipe(self.hypers, 0).init(key, params)
-
-    def recipe(self, hypers: Hypers, total_steps: int) -> Recipe:
-        """What is done at the four times."""
-        return make_recipe(
-            self.spec, hypers, total_steps, std=self.encoder.initializer_range, divergences=self.objective.divergences
-        )
-
-    @functools.cached_property
-    def shapes(self) -> Tree:
-        """The shapes of one member's parameters; to ask for them checks every pattern and index against the model."""
-        return jax.eval_shape(self.make_params, jax.random.key(0), self.pretrained)
-
-    def whole(self, params: Tree) -> Tree:
-        """One member's parameters as they are saved: in the user's unit, with the embeddings of all word pieces."""
-        params = self.objective.whole(params)
-        if self.words is None:
-            return params
-        table = params["encoder"]["embeddings"]["word_embeddings"]["embedding"]
-        return vocabulary.with_table(params, self.words.expand(table))
-
-    @property
-    def whole_shapes(self) -> Tree:
-        """The shapes of what is saved."""
-        if self.words is None:
-            return self.shapes
-        return vocabulary.with_table(self.shapes, jax.ShapeDtypeStruct(self.words.table.shape, self.words.table.dtype))
+    def network(self) -> Network:
+        """What one member is."""
+        return Network(self.settings, self.objective, self.encoder, self.pretrained, self.words)
 
     def cohort(self, members: int, total_steps: int) -> Cohort:
         """The programs of so many members, compiled already if this job has asked for them; folds share them."""
@@ -163,7 +131,7 @@ class Job:
 
     def cohort_size(self, runs: int) -> int:
         """How many of so many runs go into one program."""
-        weights = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.shapes))
+        weights = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.network.shapes))
         tokens = self.spec.batch_size * self.data["train"].tokens.shape[1]
         activations = 40 * tokens * self.encoder.hidden_size * self.encoder.num_hidden_layers * 4
         return min(runs, self.values["cohort_size"]) or default_size(runs, 6 * weights + activations)
@@ -193,13 +161,12 @@ def load(settings: Settings) -> Job:
     encoded = inputs.read(settings)  # a wrong folder should not cost the loading of a model
     directory = sources.resolve(spec.model)
     config = hf.load_config(directory)
-    if spec.max_length > config.max_position_embeddings:
-        raise InputError(
-            f"config field max_length is {spec.max_length}; {spec.model} has {config.max_position_embeddings} positions"
-        )
+    if spec.max_length > config.longest:
+        raise InputError(f"config field max_length is {spec.max_length}; {spec.model} has {config.longest} positions")
     found = encoded(directory, config.vocab_size)
     task = found.task
     data = found.objective.data(0)
+    _check_types(data, config, spec.model)
     objective = found.objective.fitted(data["train"])
     weights, report = _weights(directory, config)
     pretrained, start = {"encoder": weights}, None
@@ -213,8 +180,19 @@ def load(settings: Settings) -> Job:
     if _rest_follows(job):
         job = _compacted(job)
     _ = job.comparison_step  # for its check
-    jax.eval_shape(job.recipe(settings.hypers, job.total_steps).update(job.shapes).init, job.shapes)
+    shapes = job.network.shapes
+    jax.eval_shape(job.network.recipe(settings.hypers, job.total_steps).update(shapes).init, shapes)
     return job
+
+
+def _check_types(data: Mapping[str, encoding.Encoded], config: EncoderConfig, model: str) -> None:
+    """A token type without a row of its table would be NaN."""
+    most = max(int(part.types.max(initial=0)) for part in data.values())
+    if config.type_vocab_size and most >= config.type_vocab_size:
+        raise InputError(
+            f"{model}: config.json says type_vocab_size={config.type_vocab_size}, but the tokenizer marks the second "
+            f"text of a pair as type {most}; a pair task needs a model with {most + 1} token types, or one without any"
+        )
 
 
 def _rest_follows(job: Job) -> bool:
@@ -223,7 +201,7 @@ def _rest_follows(job: Job) -> bool:
     Not if the table starts anew, nor where what decay does to these rows goes through Adam or into a norm.
     """
     hypers = job.hypers
-    anew = reinit_mask(job.spec, job.shapes)["encoder"]["embeddings"]["word_embeddings"]["embedding"]
+    anew = reinit_mask(job.spec, job.network.shapes)["encoder"]["embeddings"]["word_embeddings"]["embedding"]
     return not anew and not (hypers.weight_decay and (hypers.init_decay_coupled or hypers.projection_decay))
 
 
@@ -251,9 +229,9 @@ def _renumbered(
 @functools.lru_cache(maxsize=2)
 def _cohort(job: Job, members: int, total_steps: int) -> Cohort:
     mesh = make_mesh(members, job.spec.batch_size)
-    objective = job.objective
+    network, losses = job.network, job.objective.losses
     return Cohort(
-        job.spec, job.hypers, job.model, objective.losses, job.make_params, job.recipe, total_steps, mesh, members
+        job.spec, job.hypers, network.model, losses, network.make_params, network.recipe, total_steps, mesh, members
     )
 
 

@@ -203,7 +203,7 @@ class _CohortRun:
         self.observers: list[Observer] = [
             JsonLines(self.members, self.step),
             *([TensorBoard(self.members)] if job.values["tensorboard"] else []),
-            Display(progress, job.task.selection_metric, job.total_steps, several),
+            Display(progress, job.task.selection_metric, job.total_steps, several, job.spec.train_on_all),
             *observers,
         ]
         self.saved_at = time.monotonic()
@@ -296,7 +296,7 @@ class _CohortRun:
             said = predictions(self.job, self.best_said[i], best_said[i], last_said[i])
             save_predictions(folder, said | beside[i])
             for name, params in kept[self.job.values["keep"]].items():
-                checkpoints.save_params(folder / name, self.job.whole(of_member(params, i)))
+                checkpoints.save_params(folder / name, self.job.network.whole(of_member(params, i)))
             rows.append(ledger_row(self.job, member, best[i], last[i], ended, layout))
             member.run.directory.finish(rows[-1])
         for observer in self.observers:

@@ -79,10 +79,12 @@ class Display(Observer):
         metric: what steps are chosen by.
         total: T, the steps of a run.
         several: whether the runs are of several cells, which are then named.
+        seen: whether what stands in for validation is trained on; its score is then none.
     """
 
-    def __init__(self, progress: Progress, metric: str, total: int, several: bool):
-        self._progress, self._metric, self._total, self._several = progress, metric, total, several
+    def __init__(self, progress: Progress, metric: str, total: int, several: bool, seen: bool = False):
+        self._progress, self._metric, self._total = progress, metric, total
+        self._several, self._seen = several, seen
 
     def step(self, members: Sequence[Member], rows: Sequence[Sequence[Row]]) -> None:
         first, last = members[0], members[-1]
@@ -92,7 +94,7 @@ class Display(Observer):
             who = f"{len(members)} runs of {len({member.run.cell for member in members})} cells"
         else:
             who = f"seeds {first.run.seed}..{last.run.seed}"
-        score = f"best {self._metric} {first.best_score:.4f}" if first.best_validation else ""
+        score = f"best {self._metric} {first.best_score:.4f}" if first.best_validation and not self._seen else ""
         where = f"{who} step {rows[0][-1]['step']}/{self._total}"
         loss = float(np.mean([own[-1]["loss"] for own in rows]))
         self._progress.advance(len(rows[0]) * len(members), where, loss, score)
@@ -101,10 +103,10 @@ class Display(Observer):
         for member, row in zip(members, rows, strict=True):
             best = member.best_step == row["step"]
             note = "  best so far" if best else "  stopped by patience" if member.stopped else ""
-            self._progress.line(
-                f"{self._title(member)}  step {row['step']}/{self._total}  validation {self._metric} "
-                f"{row[self._metric]:.4f}  loss {row['loss']:.4f}{note}"
-            )
+            loss = f"loss {row['loss']:.4f}"
+            score = f"validation {self._metric} {row[self._metric]:.4f}  {loss}{note}"
+            told = f"{loss} on rows seen" if self._seen else score
+            self._progress.line(f"{self._title(member)}  step {row['step']}/{self._total}  {told}")
 
     def _title(self, member: Member) -> str:
         return f"{member.run.cell}  seed {member.run.seed}" if self._several else f"seed {member.run.seed}"

@@ -34,7 +34,7 @@ def announcement(job: Job, process: str = "") -> str:
     width = job.data["train"].tokens.shape[1]
     cut = ", ".join(f"{part.n_truncated} {name}" for name, part in job.data.items() if part.n_truncated)
     warmup = batches.warmup_steps(job.total_steps, job.hypers.warmup_ratio)
-    count = sum(leaf.size for leaf in jax.tree.leaves(job.whole_shapes))
+    count = sum(leaf.size for leaf in jax.tree.leaves(job.network.whole_shapes))
     most = max(len(seeds) for _, seeds in job.parts(job.settings.seeds))
     mesh = make_mesh(job.cohort_size(most), spec.batch_size).shape
     every = job.evaluation_steps[0]
@@ -67,7 +67,7 @@ def disk(jobs: Iterable[Job]) -> str:
     for job in jobs:
         copies = COPIES[job.values["keep"]]
         most = max(most, copies)
-        one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(job.whole_shapes))
+        one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(job.network.whole_shapes))
         total += one * copies * len(job.settings.seeds)
     if not total:
         return "no parameters are kept (keep=none), only scores and predictions"
@@ -126,7 +126,7 @@ def methods_on(job: Job) -> list[str]:
 
 def parameter_rows(job: Job) -> list[tuple[str, ...]]:
     """One row a parameter: name, shape, depth, learning-rate multiplier, decay, whether it starts anew."""
-    shapes, spec, hypers = job.whole_shapes, job.spec, job.hypers
+    shapes, spec, hypers = job.network.whole_shapes, job.spec, job.hypers
     by_layer = methods.layer_multipliers(shapes, hypers.layer_decay, convention=spec.layer_decay_convention)
     by_path = methods.path_multipliers(shapes, spec.lr_multipliers)
     columns = (

@@ -126,7 +126,7 @@ def frozen_features(job: "Job") -> np.ndarray:
 @functools.lru_cache(maxsize=2)
 def _features(root: "Job") -> np.ndarray:
     params = root.objective.start(jax.random.key(0), root.encoder, root.pretrained)
-    return features(root.model, params, root.pool, root.spec.eval_batch_size)
+    return features(root.network.model, params, root.pool, root.spec.eval_batch_size)
 
 
 def features(model: heads.Head, params: Tree, data: Encoded, batch: int) -> np.ndarray:

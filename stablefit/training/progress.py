@@ -1,11 +1,13 @@
 """What a person sees while a run goes on: a bar on a terminal, plain lines in a log, nothing if quiet."""
 
+import bisect
 import sys
 import time
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
+_FIRST_PIECES = 4  # that say little of the speed
 COMPILING = "compiling the first program, which takes about half a minute"
 
 
@@ -28,9 +30,9 @@ class Progress:
         self.weight = 1.0
         self.stream = sys.stderr if stream is None else stream
         self._work = work
-        self._work_timed = self._work_done = 0.0
+        self._work_done = 0.0
         self._last_line = time.monotonic()
-        self._begin: float | None = None  # when the first steps were done: most of their time is compiling
+        self._timed: list[tuple[float, float]] = []  # work of the pieces so far, without what was skipped; and when
         self._bar = None
         if not quiet and self.stream.isatty():
             self._bar = _Bar(self, total=total, file=self.stream, unit="step", dynamic_ncols=True, leave=False)
@@ -58,10 +60,8 @@ class Progress:
         """Steps are done: `where` says which seed and step, `score` the last validation score."""
         self.done += steps
         self._work_done += steps * self.weight
-        if self._begin is None:
-            self._begin = time.monotonic()
-        else:
-            self._work_timed += steps * self.weight
+        before = self._timed[-1][0] if self._timed else 0.0
+        self._timed.append((before + steps * self.weight, time.monotonic()))
         if self._bar is not None:
             self._bar.set_description_str(where, refresh=False)
             self._bar.said = {"loss": f", loss {loss:.4f}", "score": f", {score}" if score else ""}
@@ -85,12 +85,18 @@ class Progress:
         self._last_line = time.monotonic()
 
     def left(self) -> str:
-        """The time that the rest takes at the speed so far, evaluations included; empty at the start."""
-        if self._begin is None or not self._work_timed:
+        """The time that the rest takes at the speed of the last half of the work so far, evaluations included.
+
+        Empty at the start: in the first pieces is the compiling of a program for each of their shapes.
+        """
+        if len(self._timed) <= _FIRST_PIECES:
             return ""
+        (first, _), (last, now) = self._timed[0], self._timed[-1]
+        at = bisect.bisect_left(self._timed, (first + (last - first) / 2, 0.0))
+        before, began = self._timed[min(at, len(self._timed) - 2)]
         work = self.total * self.weight if self._work is None else self._work
         rest = max(0.0, work - self._work_done)
-        minutes, seconds = divmod(int((time.monotonic() - self._begin) / self._work_timed * rest), 60)
+        minutes, seconds = divmod(int((now - began) / (last - before) * rest), 60)
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from stablefit.errors import InputError
 from stablefit.models import hf
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.models.sources import INDEX
 from tests.golden import make_encoder as golden
 

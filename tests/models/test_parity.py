@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from stablefit.models import hf
+from stablefit.models import hf, hf_export
 from stablefit.models.encoder import Encoder
 from stablefit.models.heads import SequenceClassifier
 from tests.golden import make_encoder as golden
+from tests.golden import make_families
+from tests.models import family_cases as cases
+from tests.models import test_families
 from tests.models.test_encoder import assert_gradients_close, inputs_of, loss_of, params_from
 
 pytestmark = [
@@ -43,7 +46,7 @@ def compare(config_json, weights, lengths, width):
     """Largest absolute differences: hidden states of real tokens, logits; gradient over the largest gradient."""
     batch = golden.batch(config_json["vocab_size"], lengths, width)
     theirs = golden.torch_outputs(golden.torch_model(config_json, weights), batch)
-    config = hf.EncoderConfig.from_dict(config_json)
+    config = hf.read_config(config_json)
     params = params_from({name.removeprefix("bert."): array for name, array in weights.items()}, config)
     model = SequenceClassifier(config, golden.NUM_LABELS)
 
@@ -90,7 +93,7 @@ def test_random_bert_base(torch):
 def test_torch_loads_an_export(tmp_path, torch):
     from transformers import BertForSequenceClassification
 
-    config = hf.EncoderConfig.from_dict(golden.TINY_CONFIG)
+    config = hf.read_config(golden.TINY_CONFIG)
     params = params_from(golden.tiny_weights() | golden.head_weights(16), config)
     hf.save_encoder(tmp_path, params, config.to_dict())
     model, report = BertForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
@@ -102,7 +105,7 @@ def test_torch_loads_an_export(tmp_path, torch):
 
 
 def test_the_conversion_in_the_message_works(tmp_path, torch):
-    config = hf.EncoderConfig.from_dict(golden.TINY_CONFIG)
+    config = hf.read_config(golden.TINY_CONFIG)
     place = tmp_path / "it's here"
     place.mkdir()
     torch.save({k: torch.tensor(v) for k, v in golden.tiny_weights().items()}, place / "pytorch_model.bin")
@@ -112,3 +115,34 @@ def test_the_conversion_in_the_message_works(tmp_path, torch):
     subprocess.run([sys.executable, *command[1:]], check=True)
     params, _ = hf.load_encoder(place, config)
     np.testing.assert_array_equal(params["pooler"]["bias"], golden.tiny_weights()["pooler.dense.bias"])
+
+
+@pytest.mark.parametrize(("name", "pooling"), [(name, pooling) for name, pooling in test_families.STOCK])
+def test_torch_reads_every_family_as_we_do(name, pooling, tmp_path, torch):
+    from transformers import AutoModelForSequenceClassification
+
+    config = test_families.config_of(name)
+    params = test_families.reading(name, pooling)
+    try:
+        stock, deeper = hf_export.stock(params, config, pooling)
+    except hf.InputError:
+        pytest.skip("this family's classifier has no such reading")
+    hf.save_encoder(tmp_path, stock, cases.CASES[name] | deeper.to_dict())
+    model, report = AutoModelForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values()), report
+    batch = cases.batch(cases.CASES[name])
+    theirs = make_families.outputs(model.eval(), batch, gradient=False)["logits"]
+    apply = jax.jit(SequenceClassifier(config, 3, pool=pooling).apply, static_argnames="deterministic")
+    ours = apply({"params": params}, *inputs_of(batch), deterministic=True)
+    assert np.abs(ours - theirs).max() <= 1e-5
+
+
+@pytest.mark.parametrize("name", test_families.NAMES)
+def test_golden_arrays_are_what_torch_computes_today(name):
+    with np.load(make_families.FILE, allow_pickle=False) as file:
+        stored = {key.removeprefix(f"{name}/"): file[key] for key in file.files if key.startswith(f"{name}/")}
+    model = make_families.torch_model(cases.CASES[name], "SequenceClassification")
+    found = make_families.outputs(model, cases.batch(cases.CASES[name]), gradient=True)
+    assert set(stored) == {*found, "tag_logits"}
+    for key, value in found.items():
+        np.testing.assert_allclose(value, stored[key], rtol=1e-4, atol=1e-6, err_msg=key)

@@ -7,7 +7,7 @@ import pytest
 
 from stablefit.data import packing
 from stablefit.models import crf, heads
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.models.heads import TokenClassifier
 from stablefit.training import steps
 from stablefit.training.steps import Table

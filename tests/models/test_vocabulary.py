@@ -39,7 +39,7 @@ def test_rows_that_never_occur_follow_exactly(tiny_root, tmp_path, monkeypatch, 
     monkeypatch.setattr(job, "_rest_follows", lambda _: False)
     everything, whole, reference = finished(tiny_root, tmp_path / "whole", **changes)
     assert everything.words is None
-    assert everything.shapes == loaded.whole_shapes
+    assert everything.network.shapes == loaded.network.whole_shapes
 
     table, expected = (p["encoder"]["embeddings"]["word_embeddings"]["embedding"] for p in (params, reference))
     assert table.shape == loaded.words.table.shape

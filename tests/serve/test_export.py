@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from stablefit.models import crf, hf
 from stablefit.serve import crf_decoder, export, model
 from tests.serve import making
 
+ROOT = Path(__file__).parents[2]
 KINDS = ("classification", "multilabel", "regression", "tagging")
 
 
@@ -37,7 +39,7 @@ def test_an_exported_directory_gives_the_models_outputs(tmp_path, tiny_root, kin
             assert again.predict(texts) == ours.predict(texts)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["num_hidden_layers"] == (3 if pooling == "mean" and kind != "tagging" else 2)
-    assert config["architectures"] == [hf.TOKENS if kind == "tagging" else hf.SEQUENCES]
+    assert config["architectures"] == ["Bert" + (hf.TOKENS if kind == "tagging" else hf.SEQUENCES)]
     names = making.LABELS[kind] or ("label",)
     assert config["id2label"] == {str(i): name for i, name in enumerate(names)}
     assert config["label2id"] == {name: i for i, name in enumerate(names)}
@@ -62,6 +64,19 @@ def test_the_tokenizer_has_no_lengths_of_its_own(tmp_path, tiny_root):
     assert len(tokenizer("w1 w2 w3 w4 w5 w6")["input_ids"]) == 8
     # "[SEP]" in a text is text, as in training.
     assert tokenizer("w1 [SEP] w2")["input_ids"].count(tokenizer.sep_token_id) == 1
+
+
+def test_it_is_read_without_transformers(tmp_path, tiny_root):
+    source = making.write_fit(tmp_path / "fit", making.bundle(tiny_root / "model"))
+    export.export(source, tmp_path / "out")
+    code = (
+        "import sys, stablefit\n"
+        "found = stablefit.load(sys.argv[1])\n"
+        "print(found.encode(['w1 w2 [SEP] ' + 40 * 'w3 ']).lengths[0], 'transformers' in sys.modules)"
+    )
+    line = [sys.executable, "-c", code, str(tmp_path / "out")]
+    found = subprocess.run(line, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+    assert found == ["16", "False"]
 
 
 @pytest.mark.parametrize("pieces", ["word", "text"])

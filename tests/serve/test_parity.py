@@ -80,7 +80,7 @@ def test_taggers(tmp_path, base, with_crf):
     source = making.write_fit(tmp_path / "fit", of)
     export.export(source, tmp_path / "out")
     theirs, loaded, tokenizer = in_torch(tmp_path / "out", AutoModelForTokenClassification, texts, None)
-    assert type(loaded).__name__ == hf.TOKENS
+    assert type(loaded).__name__ == "Bert" + hf.TOKENS
     ours = model.load(source)
     documents = ours.documents(texts)
     for i, (text, emissions) in enumerate(zip(texts, ours.emissions(documents), strict=True)):

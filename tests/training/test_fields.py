@@ -147,7 +147,7 @@ def place(tmp_path_factory, tiny_root) -> Path:
             lines = single if folder == "CoLA" else [header, *flipped]
             (root / folder / name).write_text("".join("\t".join(line) + "\n" for line in lines))
     loaded = job.load(settings.read(tiny.config(root)))
-    params = loaded.whole(loaded.pretrained)["encoder"]
+    params = loaded.network.whole(loaded.pretrained)["encoder"]
     head = {"kernel": np.full((8, 2), 0.1, np.float32), "bias": np.array([0.1, -0.1], np.float32)}
     checkpoints.save_params(root / "run" / "seed_0" / "best", {"encoder": params, "head": head})
     labels = np.array(tasks.get_task("rte").labels)
@@ -196,7 +196,7 @@ def with_small_network(the_job: job.Job) -> job.Job:
         "pooler": encoder["pooler"],
     }
     the_job = dataclasses.replace(the_job, pretrained=the_job.pretrained | {"encoder": small})
-    vars(the_job)["model"] = SmallNetwork
+    vars(the_job.network)["model"] = SmallNetwork
     return the_job
 
 

@@ -19,7 +19,7 @@ MNLI, RTE = (tasks.get_task(name).labels for name in ("mnli", "rte"))
 def encoder(tiny_root):
     """Weights that are not the model's."""
     fresh = job.load(settings.read(tiny.config(tiny_root)))
-    params = fresh.whole(fresh.pretrained)["encoder"]
+    params = fresh.network.whole(fresh.pretrained)["encoder"]
     return params | {"pooler": {"kernel": np.full((8, 8), 0.5, np.float32), "bias": np.zeros(8, np.float32)}}
 
 

@@ -66,10 +66,10 @@ def passes(the_job):
             calls.append(1)
             return network.apply(*given, **options)
 
-    recipe = the_job.recipe(the_job.hypers, the_job.total_steps)
+    recipe = the_job.network.recipe(the_job.hypers, the_job.total_steps)
     data = the_job.data["train"]
     table = steps.Table(data.tokens, data.types, the_job.objective.targets(data))
-    params = the_job.make_params(jax.random.key(0), the_job.pretrained)
+    params = the_job.network.make_params(jax.random.key(0), the_job.pretrained)
     state = steps.TrainState(jnp.int32(0), params, recipe.update(params).init(params), recipe.forward.init(params))
     jax.eval_shape(
         lambda state: steps.train_step(
@@ -133,7 +133,7 @@ def test_divergences_of_each_kind():
 def test_the_update_is_given_the_gradient_function(prepare):
     """Mixout as the first link of the chain, by its adapter, takes the steps of mixout at forward time."""
     the_job = prepare(mixout_rate=0.5)
-    params = the_job.make_params(jax.random.key(0), the_job.pretrained)
+    params = the_job.network.make_params(jax.random.key(0), the_job.pretrained)
     data = the_job.data["train"]
     table = steps.Table(data.tokens, data.types, the_job.objective.targets(data))
     noise, mixout = jax.random.key(5), methods.mixout(0.5)
@@ -146,7 +146,7 @@ def test_the_update_is_given_the_gradient_function(prepare):
                 table,
                 batch(the_job),
                 noise,
-                model=the_job.model,
+                model=the_job.network.model,
                 losses=the_job.objective.losses,
                 transform=transform,
                 optimizer=optimizer,

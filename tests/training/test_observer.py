@@ -1,6 +1,7 @@
 """Observers: they are told what the files say, in their order, and change no number."""
 
 import io
+import re
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_the_display_is_one(prepare, tmp_path):
     assert lines[0].startswith("seed 0  step 2/6  validation accuracy ")
     assert "best so far" in lines[0]
     assert lines[1].startswith("seed 1  step 2/6")
+
+
+def test_rows_that_were_trained_on_have_no_score_of_validation(prepare, tmp_path):
+    log = io.StringIO()
+    run(prepare(train_on_all=True, evaluations=1), tmp_path / "run", display=progress.Progress(12, stream=log))
+    lines = [line for line in log.getvalue().splitlines() if "step 6/6" in line]
+    for seed, line in enumerate(lines):
+        assert re.fullmatch(rf"seed {seed}  step 6/6  loss 0\.\d{{4}} on rows seen  \[12/12 steps.*\]", line)
+    assert len(lines) == 2
 
 
 def test_an_error_of_its_own_ends_the_run_which_can_go_on(watched, prepare, tmp_path):

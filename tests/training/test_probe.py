@@ -78,11 +78,11 @@ def test_the_strength_that_predicts_best_is_taken():
 def test_the_start_is_the_head_on_what_it_reads(tiny_root, pooling):
     """The network's logits at step 0, without dropout, are the regression's on the features."""
     the_job = job.load(settings.read(tiny.config(tiny_root, pooling=pooling, head_start="probe", dropout=0.0)))
-    params = the_job.make_params(jax.random.key(5), the_job.beginning)
+    params = the_job.network.make_params(jax.random.key(5), the_job.beginning)
     features = probe.frozen_features(the_job)
     expected = features @ params["head"]["kernel"] + params["head"]["bias"]
     data = the_job.data["train"]
-    logits = the_job.model.apply({"params": params}, data.tokens, data.types, data.segments, deterministic=True)
+    logits = the_job.network.model.apply({"params": params}, data.tokens, data.types, data.segments, deterministic=True)
     np.testing.assert_allclose(logits, expected, atol=1e-4)
     head = probe.linear_head(features, data.labels, "classification", 2)
     np.testing.assert_array_equal(head["kernel"], params["head"]["kernel"])

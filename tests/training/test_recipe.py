@@ -18,7 +18,7 @@ from configs import base
 from stablefit.data import packing
 from stablefit.data.tasks import get_task
 from stablefit.fields import FIELDS
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.objectives.classification import Classification
 from stablefit.paths import names
 from stablefit.training import job, settings
@@ -146,7 +146,7 @@ def make_job(**changes: Any) -> job.Job:
     encoder = EncoderConfig(N_WORDS, D, len(BLOCKS), 1, D, initializer_range=STD)
     objective = Classification(get_task("mnli"))
     made = job.Job(read, objective.task, objective, "", encoder, slow.nested(slow.pretrained()), None, {})
-    vars(made)["model"] = slow.SmallNetwork(read.spec.dropout)
+    vars(made.network)["model"] = slow.SmallNetwork(read.spec.dropout)
     return made
 
 
@@ -154,7 +154,7 @@ def begin(made: job.Job, members: list[dict[str, Any]]) -> tuple[Any, Any, Any]:
     """The programs of the members, what is traced of each, and their state at step 0."""
 
     def make_params(*start: Any) -> Any:
-        return jax.tree.map(lambda x: x.astype(jnp.float64), made.make_params(*start))
+        return jax.tree.map(lambda x: x.astype(jnp.float64), made.network.make_params(*start))
 
     cohort = dataclasses.replace(made.cohort(len(members), STEPS), make_params=make_params)
     traced = cohort.traced([dataclasses.replace(made.hypers, **member) for member in members])

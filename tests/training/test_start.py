@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stablefit.data.tasks import get_task
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.objectives.classification import Classification
 from stablefit.objectives.tagging import Tagging
 from stablefit.paths import key_for, names
@@ -34,7 +34,7 @@ def root(tiny_root, tmp_path_factory):
 def made(root, **changes):
     """The parameters that a job's member starts with, and the pre-trained ones, by name."""
     the_job = job.load(settings.read(tiny.config(root, **changes)))
-    trees = the_job.make_params(jax.random.key(5), the_job.pretrained), the_job.pretrained
+    trees = the_job.network.make_params(jax.random.key(5), the_job.pretrained), the_job.pretrained
     return [dict(zip(names(tree), map(np.asarray, jax.tree.leaves(tree)), strict=True)) for tree in trees]
 
 

@@ -11,7 +11,7 @@ import pytest
 from stablefit import methods
 from stablefit.data import packing
 from stablefit.data.tasks import get_task
-from stablefit.models.encoder import EncoderConfig
+from stablefit.models.config import EncoderConfig
 from stablefit.models.heads import SequenceClassifier
 from stablefit.objectives.classification import Classification
 from stablefit.objectives.multilabel import Multilabel

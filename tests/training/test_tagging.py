@@ -115,6 +115,7 @@ def test_entities_that_cut_a_word_lower_the_recall_and_are_announced(prepare, pl
 def test_the_announcement_says_what_is_there(prepare):
     text = plan.announcement(prepare(max_length=8, folds=4, seeds=(0, 1)))
     assert "task     tagging: 2 types of entities, with a CRF, best by entity_f1_strict" in text
+    assert "found    column 1 holds the words, column 2 of 2 their tags" in text
     assert "folds    4: seed s is tested on fold s mod 4" in text
     assert "in 6 test documents (" in text
     assert "none is lost to the length limit" in text
@@ -176,6 +177,12 @@ def test_a_model_to_keep_is_trained_on_all_documents(prepare, place, tmp_path):
         prepare(train_on_all=True, data_file="a")
 
 
+def test_a_table_that_is_a_file_of_tags_is_said_to_be_one(place):
+    file = str(place / "own" / "train.bio")
+    with pytest.raises(InputError, match=f"{file}: holds entities .*; give --config=own_tags --config.data_dir={file}"):
+        job.load(settings.read(tiny.config(place, task="texts", data_dir="", data_file=file, folds=3)))
+
+
 def test_folds_without_validation_keep_what_probabilities_come_from(prepare, tmp_path):
     """No document is set aside, and the stored emissions and CRF scores give the stored tags."""
     plain, whole = prepare(folds=3, seeds=(1,)), prepare(folds=3, seeds=(1,), train_on_all=True, max_steps=3)
@@ -225,7 +232,7 @@ def test_the_crf_is_not_decayed_and_learns_at_its_own_rate(prepare):
     rows = {row[0]: row[1:] for row in plan.parameter_rows(the_job)}
     assert rows["crf/transitions"] == ("5x5", "3", "100", "-", "new")
     assert rows["head/kernel"] == ("8x5", "3", "1", "0.1", "new")
-    params = jax.tree.map(lambda x: jax.numpy.ones(x.shape), the_job.shapes)
+    params = jax.tree.map(lambda x: jax.numpy.ones(x.shape), the_job.network.shapes)
     decay = settings.read(the_job.values | {"clip_norm": float("inf")})
     optimizer = make_optimizer(decay.spec, decay.hypers, params, 10)
     still, updates = jax.tree.map(lambda x: 0 * x, params), None
@@ -266,11 +273,11 @@ def test_a_task_of_sentences_can_start_from_tagging_and_back(whole, prepare, pla
     """The pooler, which tagging has not, is the model's own."""
     path, _ = whole
     pair = job.load(settings.read(tiny.config(tiny_root, init_from=str(path / "seed_0"))))
-    assert set(pair.shapes) == {"encoder", "head"}
+    assert set(pair.network.shapes) == {"encoder", "head"}
     run(pair, tmp_path / "run")
     back = prepare(init_from=str(tmp_path / "run" / "seed_0"))
-    assert set(back.shapes) == {"encoder", "head", "crf"}
-    assert "pooler" not in back.shapes["encoder"]
+    assert set(back.network.shapes) == {"encoder", "head", "crf"}
+    assert "pooler" not in back.network.shapes["encoder"]
 
 
 def test_fields_of_tagging_are_refused_elsewhere(tiny_root):
