@@ -10,17 +10,29 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from configs import base
 from stablefit.models import hf
 from stablefit.models.config import EncoderConfig
+from stablefit.models.families import family_of
 
 WORDS = [f"w{i}" for i in range(36)]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 
 
-def write_model(directory: Path, blocks: int = 2, width: int = 8) -> Path:
-    """A directory as Hugging Face's: config.json, model.safetensors, tokenizer.json."""
-    config = EncoderConfig(len(VOCABULARY), width, blocks, 2, 2 * width, max_position_embeddings=32)
+def write_model(directory: Path, blocks: int = 2, width: int = 8, config: EncoderConfig | None = None) -> Path:
+    """A directory as Hugging Face's: config.json, model.safetensors, tokenizer.json.
+
+    Args:
+        directory: is made.
+        blocks: of BERT's.
+        width: of BERT's hidden states.
+        config: of another family, in place of BERT's of these sizes; it has as many word pieces as VOCABULARY.
+    """
+    config = config or EncoderConfig(len(VOCABULARY), width, blocks, 2, 2 * width, max_position_embeddings=32)
     rng = np.random.default_rng(0)
     params: dict[str, Any] = {}
+    family = family_of(config)
+    bare = family.pooler_outside and not family.encoder.tags_pooled  # as pre-trained models of such a family are
     for entry in hf.name_table(config):
+        if bare and entry.is_pooler:
+            continue
         value = np.ones(entry.shape) if entry.ours.endswith("scale") else rng.normal(0, 0.3, entry.shape)
         node = params
         *path, leaf = entry.ours.split("/")
@@ -31,8 +43,9 @@ def write_model(directory: Path, blocks: int = 2, width: int = 8) -> Path:
     tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    pair = "[CLS] $A [SEP] $B:1 [SEP]:1" if config.type_vocab_size != 1 else "[CLS] $A [SEP] $B [SEP]"
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]", pair=pair, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     tokenizer.save(str(directory / "tokenizer.json"))
     (directory / "tokenizer_config.json").write_text(

@@ -128,6 +128,18 @@ def _built(directory: Path) -> Tokenizer:
     return tokenizer
 
 
+def described(tokenizer: Tokenizer, directory: Path) -> str:
+    """How a tokenizer cuts, for a person: its kind, whether it keeps the case, and what another file says otherwise."""
+    backend = tokenizer.backend_tokenizer
+    lowers = backend.normalizer is not None and backend.normalizer.normalize_str("Ab") == "ab"
+    said = f"{type(backend.model).__name__}, {'lower-cased' if lowers else 'case is kept'}"
+    file = directory / "tokenizer_config.json"
+    stated = json.loads(file.read_text(encoding="utf-8")).get("do_lower_case") if file.is_file() else None
+    if (directory / "tokenizer.json").is_file() and isinstance(stated, bool) and stated != lowers:
+        return f"{said}: tokenizer.json decides, tokenizer_config.json says do_lower_case={str(stated).lower()}"
+    return said
+
+
 _ROLES = ("cls_token", "sep_token", "pad_token", "unk_token")
 
 

@@ -200,12 +200,12 @@ def _values(model: Model, texts: list[tuple[str, ...]], width: int, joined: bool
 
 
 def _entities(found: Sequence[Any]) -> list[dict[str, Any]]:
-    """Entities as JSON: those of one member have no agreement."""
-    rows = [{**one._asdict(), "probability": _number(one.probability)} for one in found]
-    for row in rows:
-        agreement = row.pop("agreement")
-        if agreement is not None:
-            row["agreement"] = _number(agreement)
+    """Entities as JSON, under the names that files of entities have; those of one member have no agreement."""
+    rows = []
+    for one in found:
+        place = {"start": one.start, "end": one.end, "label": one.type, "text": one.text}
+        agreement = {} if one.agreement is None else {"agreement": _number(one.agreement)}
+        rows.append({**place, "probability": _number(one.probability), **agreement})
     return rows
 
 

@@ -40,6 +40,7 @@ class Inputs(NamedTuple):
     digest: Digest
     n_skipped: int  # broken rows of the files, which are left out
     columns: Mapping[str, Any]  # of own texts: which columns hold what
+    pieces: str  # how the tokenizer cuts, in words
 
 
 class Texts(NamedTuple):
@@ -118,7 +119,7 @@ def _texts(task: Task, data_dir: str, train_examples: int, folds: int, own: tupl
 
 @functools.lru_cache(maxsize=2)
 def _encoded_texts(source: tuple[Any, ...], directory: Path, vocab_size: int, max_length: int) -> dict[str, Encoded]:
-    tokenizer = encoding.load_tokenizer(directory, vocab_size)
+    tokenizer = _tokenizer(directory, vocab_size)
     parts = _texts(*source).parts
     return {name: encoding.encode(part, tokenizer, max_length) for name, part in parts.items()}
 
@@ -163,7 +164,8 @@ def _sequences(found: Texts, spec: Spec, directory: Path, vocab_size: int) -> In
         task, encoded, tuple(chosen), spec.pooling, tuple(said), spec.class_weights == "balanced", **further
     )
     digest = digest_of(encoded if spec.folds or spec.train_on_all else objective.data(0), task.labels)
-    return Inputs(task, objective, digest, found.n_skipped, found.columns)
+    pieces = encoding.described(_tokenizer(directory, vocab_size), directory)
+    return Inputs(task, objective, digest, found.n_skipped, found.columns, pieces)
 
 
 def _tagged_source(task: Task, spec: Spec) -> tuple[Task, str, int, tagging_splits.Reading, bool]:
@@ -192,7 +194,7 @@ def _encoded_tags(
     pieces: tagging_encoding.Pieces,
 ) -> dict[str, EncodedTags]:
     documents = _documents(*source)
-    tokenizer = encoding.load_tokenizer(directory, vocab_size)
+    tokenizer = _tokenizer(directory, vocab_size)
     tags = tagging.tag_names(label_set(documents["train"]), "iob2")
     return {
         name: tagging_encoding.encode_tags(part, tags, tokenizer, max_length, source[0].unit, pieces)
@@ -213,7 +215,13 @@ def _tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
     read = "" if task.folder else _described(task, spec.data_dir, source[3])
     objective = Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, shared, unread, seen, read)
     digest = digest_of(encoded if spec.folds or spec.train_on_all else objective.data(0), objective.labels)
-    return Inputs(task, objective, digest, sum(part.n_skipped for part in _documents(*source).values()), {})
+    pieces = encoding.described(_tokenizer(directory, vocab_size), directory)
+    return Inputs(task, objective, digest, sum(part.n_skipped for part in _documents(*source).values()), {}, pieces)
+
+
+@functools.lru_cache(maxsize=2)
+def _tokenizer(directory: Path, vocab_size: int) -> encoding.Tokenizer:
+    return encoding.load_tokenizer(directory, vocab_size)
 
 
 def forget() -> None:

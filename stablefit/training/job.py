@@ -15,6 +15,7 @@ from stablefit.errors import InputError
 from stablefit.fields import Hypers, Spec
 from stablefit.models import hf, sources, vocabulary
 from stablefit.models.config import EncoderConfig
+from stablefit.models.families import family_of
 from stablefit.objectives.objective import Objective
 from stablefit.paths import Tree
 from stablefit.training import inputs, intermediate, probe, stopping
@@ -41,6 +42,7 @@ class Job:
     fold: int | None = None  # which part of the data `data` holds out, in cross-validation
     digest: Digest | None = None  # of the data of all folds, as it was read; None if none was
     columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of own texts: which hold what
+    pieces: str = ""  # how the tokenizer cuts, in words
     root: "Job | None" = None  # the job that this is a fold of
 
     @property
@@ -165,24 +167,44 @@ def load(settings: Settings) -> Job:
         raise InputError(f"config field max_length is {spec.max_length}; {spec.model} has {config.longest} positions")
     found = encoded(directory, config.vocab_size)
     task = found.task
+    _check_depths(config, settings)
     data = found.objective.data(0)
     _check_types(data, config, spec.model)
     objective = found.objective.fitted(data["train"])
     weights, report = _weights(directory, config)
     pretrained, start = {"encoder": weights}, None
-    pools = report.has_pooler or task.kind == "tagging" or spec.pooling != "pooler"  # which have no use for a pooler
-    source = spec.model + ("" if pools else " (without a pooler: it starts anew)")
+    source = spec.model
+    if not report.has_pooler and task.kind != "tagging" and spec.pooling == "pooler":
+        source += f" ({_new_pooler(config, settings)})"
     if spec.init_from:
         pretrained, start = intermediate.load(Path(spec.init_from), pretrained, config, objective)
         source += f", trained further in {spec.init_from}"
     job = Job(settings, task, objective, source, config, pretrained, None, data, found.n_skipped, start)
-    job = dataclasses.replace(job, digest=found.digest, columns=found.columns)
+    job = dataclasses.replace(job, digest=found.digest, columns=found.columns, pieces=found.pieces)
     if _rest_follows(job):
         job = _compacted(job)
     _ = job.comparison_step  # for its check
     shapes = job.network.shapes
     jax.eval_shape(job.network.recipe(settings.hypers, job.total_steps).update(shapes).init, shapes)
     return job
+
+
+def _new_pooler(config: EncoderConfig, settings: Settings) -> str:
+    """What is said of a pooler that the weights do not have, and of asking that it start anew."""
+    family = family_of(config)
+    said = "without a pooler: it starts anew"
+    if family.pooler_outside and not family.encoder.tags_pooled:
+        said = f"the dense layer of {family.title}'s classifier starts anew: no pre-trained weights have it"
+    return said + (", with reinit_pooler or without" if settings.spec.reinit_pooler else "")
+
+
+def _check_depths(config: EncoderConfig, settings: Settings) -> None:
+    """Methods of depth need blocks of different depths."""
+    spec, reason = settings.spec, family_of(config).one_block
+    on = {"reinit_layers": spec.reinit_layers, "reinit_blocks": spec.reinit_blocks}
+    on["layer_decay"] = settings.hypers.layer_decay != 1.0
+    if reason and (asked := [name for name, value in on.items() if value]):
+        raise InputError(f"config field {asked[0]} cannot be used with {spec.model}: {reason}; leave it at its default")
 
 
 def _check_types(data: Mapping[str, encoding.Encoded], config: EncoderConfig, model: str) -> None:

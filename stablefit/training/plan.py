@@ -46,6 +46,7 @@ def announcement(job: Job, process: str = "") -> str:
         *([("start", job.start.said)] if job.start else []),
         *([("cut", f"{cut} examples to max_length={spec.max_length}")] if cut else []),
         *([("skipped", f"{job.n_skipped} broken rows of the files are left out")] if job.n_skipped else []),
+        *([("pieces", job.pieces)] if job.pieces else []),
         *([("words", _words(job.words))] if job.words else []),
         ("steps", f"{job.total_steps} of {spec.batch_size} examples, {warmup} warm-up, evaluated every {every}"),
         *([("stopping", text)] if (text := _stopping(job)) else []),

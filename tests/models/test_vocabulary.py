@@ -32,12 +32,12 @@ def finished(root, folder, **changes):
     "changes",
     [pytest.param(one, id=name, marks=[pytest.mark.slow] * (i > 0)) for i, (name, one) in enumerate(DECAYS.items())],
 )
-def test_rows_that_never_occur_follow_exactly(tiny_root, tmp_path, monkeypatch, changes):
-    loaded, compact, params = finished(tiny_root, tmp_path / "compact", **changes)
+def test_rows_that_never_occur_follow_exactly(one_block_root, tmp_path, monkeypatch, changes):
+    loaded, compact, params = finished(one_block_root, tmp_path / "compact", **changes)
     assert loaded.words is not None
     assert len(loaded.words.pieces) + 1 < len(loaded.words.table)
     monkeypatch.setattr(job, "_rest_follows", lambda _: False)
-    everything, whole, reference = finished(tiny_root, tmp_path / "whole", **changes)
+    everything, whole, reference = finished(one_block_root, tmp_path / "whole", **changes)
     assert everything.words is None
     assert everything.network.shapes == loaded.network.whole_shapes
 
@@ -59,8 +59,8 @@ def test_rows_that_never_occur_follow_exactly(tiny_root, tmp_path, monkeypatch, 
         {"weight_decay": 0.1, "projection_decay": 0.1},
     ],
 )
-def test_where_the_rest_would_not_follow_all_is_trained(tiny_root, changes):
-    assert job.load(settings.read(tiny.config(tiny_root, **changes))).words is None
+def test_where_the_rest_would_not_follow_all_is_trained(one_block_root, changes):
+    assert job.load(settings.read(tiny.config(one_block_root, **changes))).words is None
 
 
 def test_numbers_and_rows_belong_together():

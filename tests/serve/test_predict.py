@@ -81,7 +81,7 @@ def test_entities_as_json(ask):
     assert row["entities"]
     for one in row["entities"]:
         assert text[one["start"] : one["end"]] == one["text"]
-        assert list(one) == ["start", "end", "type", "text", "probability", "agreement"]
+        assert list(one) == ["start", "end", "label", "text", "probability", "agreement"]
     _, written, _ = ask("tagging", f"text\n{text!r}\n".replace("'", '"'))
     [cells] = table(written)
     assert json.loads(cells["entities"]) == row["entities"]

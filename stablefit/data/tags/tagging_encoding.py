@@ -219,6 +219,7 @@ def _cut(documents: TaggedExamples, tokenizer: Tokenizer, unit: Unit, pieces: Pi
 
 
 def _all_cut(documents: TaggedExamples, tokenizer: Tokenizer, unit: Unit, pieces: Pieces) -> Iterator[_Cut]:
+    spaced = _marks_spaces(tokenizer)
     for start in range(0, len(documents), _CHUNK):
         chunk = slice(start, start + _CHUNK)
         texts = documents.words[chunk]
@@ -227,9 +228,16 @@ def _all_cut(documents: TaggedExamples, tokenizer: Tokenizer, unit: Unit, pieces
         elif unit == "character":
             yield from _cut_characters(texts, tokenizer)
         else:
-            found = tokenizer.backend_tokenizer.encode_batch(texts, is_pretokenized=True, add_special_tokens=False)
+            given = [[f" {word}" for word in words] for words in texts] if spaced else texts
+            found = tokenizer.backend_tokenizer.encode_batch(given, is_pretokenized=True, add_special_tokens=False)
             for words, one in zip(texts, found, strict=True):
                 yield _with_unknown(one.ids, first_pieces(one.word_ids, len(words)), tokenizer)
+
+
+def _marks_spaces(tokenizer: Tokenizer) -> bool:
+    """Whether a word begins with its space, as in byte-level BPE: alone it would be the inside of another word."""
+    alone, behind = (tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids for text in ("a", " a"))
+    return alone != behind
 
 
 def _cut_texts(texts: Sequence[str], bounds: Sequence[np.ndarray], tokenizer: Tokenizer) -> Iterator[_Cut]:
