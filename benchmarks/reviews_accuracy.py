@@ -58,7 +58,7 @@ def cheap(parts: splits.Splits) -> dict[str, float]:
     config.update(task="reviews", train_examples=400, folds=0)
     loaded = job.load(settings.read(config.to_dict()))
     params = loaded.objective.start(job.jax.random.key(0), loaded.encoder, loaded.pretrained)
-    features = [probe.features(loaded.model, params, loaded.data[name], 64) for name in ("train", "test")]
+    features = [probe.features(loaded.network.model, params, loaded.data[name], 64) for name in ("train", "test")]
     n = len(parts.train)
     held_out = np.arange(n, n + len(parts.test))
     said = baselines.predictions(loaded.task, both, np.concatenate(features), [held_out])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # so that a type checker knows what __getattr__ brings
     from stablefit.estimators import TextClassifier as TextClassifier
     from stablefit.estimators import TextRegressor as TextRegressor
     from stablefit.models.pretrained import load_pretrained as load_pretrained
+    from stablefit.models.pretrained import save_pretrained as save_pretrained
     from stablefit.serve.export import export as export
     from stablefit.serve.model import load as load
     from stablefit.serve.predict import predict as predict
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # so that a type checker knows what __getattr__ brings
 _OFFERED = {
     "methods": "stablefit.methods",
     "load_pretrained": "stablefit.models.pretrained:load_pretrained",
+    "save_pretrained": "stablefit.models.pretrained:save_pretrained",
     "run": "stablefit.training.in_memory:run",
     "predict": "stablefit.serve.predict:predict",
     "export": "stablefit.serve.export:export",

@@ -8,7 +8,11 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def _marks(path):
+    return [pytest.mark.slow] if path.stem.startswith("pretrained") else []  # half a minute each
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, marks=_marks(path), id=path.stem) for path in EXAMPLES])
 def test_example(path, capsys):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec

@@ -1,6 +1,7 @@
 """What a fit tells a person: before it starts, on the screen at its end, and in its page and its record."""
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from stablefit.fit.baselines import MAJORITY
 from stablefit.fit.fit_page import About, Block
 from stablefit.fit.fitting import KEPT, VALIDATED, Fit, Wishes
 from stablefit.models import sources
+from stablefit.training import plan
 from stablefit.training.job import Job
 from stablefit.training.rundir import write_whole
 
@@ -41,10 +43,19 @@ def announcement(wishes: Wishes, jobs: Mapping[str, Job], process: str, units: s
         ("runs", f"{runs}: {wishes.folds} folds x {wishes.repeats} seeds, and {wishes.members} on all {units}"),
         ("steps", f"{main.total_steps} of {main.spec.batch_size} {units} a run, {steps:,} in all"),
         ("keep", kept_in_words(wishes, units)),
+        *([("export", text)] if (text := plan.no_export(main)) else []),
         ("out", str(wishes.out)),
         ("process", process),
     ]
-    return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n"
+    return "\n".join(_line(name, text) for name, text in lines) + "\n"
+
+
+def _line(name: str, text: str) -> str:
+    """A name and what it is, within a terminal; a path stays whole."""
+    inner = " " * 9
+    return textwrap.fill(
+        f"{name:<9}{text}", fit_summary.WIDTH, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def kept_in_words(wishes: Wishes, units: str = "rows") -> str:

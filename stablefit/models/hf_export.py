@@ -64,11 +64,8 @@ def stock(
     family = family_of(config)
     if pooling == "mean" and family.mean == "own":
         return _reading_the_mean(encoder, head, params["pooling"]["LayerNorm"], config)
-    if family.mean == "own" or (pooling == "mean" and not family.mean):
-        raise InputError(
-            f"transformers' classifier of {family.title} cannot read a text by pooling={pooling!r}, so such a model "
-            "cannot be exported; train with pooling='pooler'"
-        )
+    if said := refusal(config, pooling):
+        raise InputError(f"{said}, so this model cannot be exported; train with pooling='pooler' (stablefit run)")
     if pooling == "mean":
         block = _averaging_block(params["pooling"]["LayerNorm"], encoder["layer_0"]["attention"], config)
         encoder[f"layer_{config.num_hidden_layers}"] = block
@@ -81,6 +78,14 @@ def stock(
         encoder["pooler"] = {"kernel": _diagonal(1.0, size), "bias": np.full(size, SHIFT, np.float32)}
         head["bias"] = _less_shift(head)
     return {"encoder": encoder, "head": head}, config
+
+
+def refusal(config: EncoderConfig, pooling: str) -> str:
+    """Why a classifier that reads so cannot be a stock one; "" if it can."""
+    family = family_of(config)
+    if (pooling == "mean" and family.mean) or pooling == "pooler" or (pooling == "cls" and family.mean != "own"):
+        return ""
+    return f"transformers' classifier of {family.title} cannot read a text by pooling={pooling!r}"
 
 
 def _less_shift(head: Tree) -> np.ndarray:

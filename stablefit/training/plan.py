@@ -14,6 +14,7 @@ import jax
 from stablefit import methods
 from stablefit.data import batches
 from stablefit.fields import FIELDS
+from stablefit.models import hf_export
 from stablefit.models.vocabulary import Vocabulary
 from stablefit.paths import depths, map_named, names
 from stablefit.training import stopping
@@ -47,6 +48,7 @@ def announcement(job: Job, process: str = "") -> str:
         *([("cut", f"{cut} examples to max_length={spec.max_length}")] if cut else []),
         *([("skipped", f"{job.n_skipped} broken rows of the files are left out")] if job.n_skipped else []),
         *([("pieces", job.pieces)] if job.pieces else []),
+        *([("export", text)] if (text := no_export(job)) else []),
         *([("words", _words(job.words))] if job.words else []),
         ("steps", f"{job.total_steps} of {spec.batch_size} examples, {warmup} warm-up, evaluated every {every}"),
         *([("stopping", text)] if (text := _stopping(job)) else []),
@@ -57,6 +59,12 @@ def announcement(job: Job, process: str = "") -> str:
         *([("process", process)] if process else []),
     ]
     return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + aligned(_groups(parameter_rows(job)))
+
+
+def no_export(job: Job) -> str:
+    """Why `stablefit export` will refuse what is trained; "" if it will not."""
+    said = "" if job.task.kind == "tagging" else hf_export.refusal(job.encoder, job.spec.pooling)
+    return f"refused: {said}; stablefit predict reads the model" if said else ""
 
 
 COPIES = {"best_and_last": 2, "best": 1, "none": 0}
