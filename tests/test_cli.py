@@ -118,7 +118,8 @@ def test_import_stablefit_is_light():
 def test_what_the_package_offers():
     assert stablefit.__version__.count(".") == 2
     assert stablefit.methods.__name__ == "stablefit.methods"
-    face = {"methods", "load_pretrained", "save_pretrained", "run", "predict", "export", "load", "Observer", "__version__"}
+    face = {"methods", "load_pretrained", "save_pretrained", "run", "predict", "export", "load", "Observer"}
+    face |= {"__version__"}
     assert face | {"TextClassifier", "TextRegressor", "Tagger"} <= set(dir(stablefit))
     assert all(callable(getattr(stablefit, name)) for name in face - {"methods", "__version__"})
     with pytest.raises(AttributeError, match="no attribute 'lod'; it offers methods, load_pretrained, "):
