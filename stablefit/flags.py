@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from absl import flags as absl_flags
 from ml_collections import ConfigDict, config_flags
 
+from stablefit import program
 from stablefit.configs import named
 from stablefit.errors import InputError
 from stablefit.fields import FIELDS
@@ -44,7 +45,7 @@ def parse(argv: Sequence[str]) -> Flags:
     path, argument, rest = _config(argv)
     config = load_config(path, *argument)
     _check_fields(rest, config)
-    rest = [_spelled_out(argument) for argument in rest]
+    rest = [_spelled_out(argument) for argument in _last_of_each(rest)]
     values = absl_flags.FlagValues()
     _define_shared(values)
     try:
@@ -119,7 +120,7 @@ def load_config(path: str, *argument: str) -> ConfigDict:
     # A config may import what lies beside its folder, such as configs.base; it is found from wherever one calls.
     root = str(file.resolve().parent.parent)
     if root not in sys.path:
-        sys.path.insert(0, root)
+        sys.path.append(root)  # at the end: a jax.py of theirs is not jax
     loader = importlib.machinery.SourceFileLoader("stablefit_config", str(file))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
@@ -130,11 +131,10 @@ def load_config(path: str, *argument: str) -> ConfigDict:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        message = error.msg if isinstance(error, SyntaxError) else error  # str() would repeat the place
         hint = ""
         if isinstance(error, ImportError) and str(error.name).split(".")[0] == "configs":
             hint = "; write `from stablefit.configs import base`"
-        raise InputError(f"{_where(error, file)}: {type(error).__name__}: {message}{hint}") from None
+        raise InputError(program.of_their_program(error, file) + hint) from None
     if not isinstance(config, ConfigDict):
         raise InputError(f"{file}: has no get_config that returns a ConfigDict; start from stablefit/configs/base.py")
     return config
@@ -193,6 +193,12 @@ def _check_flags(argv: Sequence[str], known: Sequence[str]) -> None:
         raise InputError(f"flag --{name} is unknown; {hint}")
 
 
+def _last_of_each(arguments: Sequence[str]) -> list[str]:
+    """Of a field that is given more than once the last one counts; a tuple's values would be put together."""
+    names = [match[1] if (match := re.match(r"--?config\.([^=]*)=", one)) else None for one in arguments]
+    return [one for i, one in enumerate(arguments) if names[i] is None or names[i] not in names[i + 1 :]]
+
+
 def _spelled_out(argument: str) -> str:
     """`--config.seeds=0-4` or `--config.seeds=range(5)` as `--config.seeds=0,1,2,3,4`; others as they are."""
     match = re.fullmatch(r"(--?config\.(\w+)=)[(\[]?(.*?)[)\]]?", argument)
@@ -234,15 +240,3 @@ def _wrong_value(error: absl_flags.Error) -> InputError:
     if not match or match[1] not in FIELDS:
         return InputError(str(error))
     return InputError(f"config field {match[1]} is {match[2]!r}; it must be {FIELDS[match[1]].allowed}")
-
-
-def _where(error: BaseException, file: Path) -> str:
-    """`file:line` of the config's own code that failed."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}"
-    line, trace = 0, error.__traceback__
-    while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename).resolve() == file.resolve():
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f"{file}:{line}" if line else str(file)

@@ -53,7 +53,7 @@ def _run(argv: Sequence[str]) -> int:
     from stablefit.training import job, processes, signals
 
     sweep = Path(own.sweep)
-    sys.path.insert(0, str(sweep.resolve().parent.parent))
+    sys.path.append(str(sweep.resolve().parent.parent))  # at the end: a jax.py of theirs is not jax
     cells = {}
     for cell in grid.expand(sweep):
         config = flags.parse([f"--config={cell.config}", *own.overrides]).config.to_dict()

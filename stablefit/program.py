@@ -1,10 +1,12 @@
 """What every entry point has in common: its usage, its exit codes, and one line for a mistake."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from stablefit.errors import InputError
@@ -54,6 +56,53 @@ def run(usage: str, body: Callable[[Sequence[str]], int], argv: Sequence[str] | 
         # Whoever reads, such as `head`, has enough; the rest goes nowhere, or leaving would fail on it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SIGNALLED + signal.SIGPIPE
+    except OSError as error:
+        print(f"stablefit: {of_the_system(error)}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # of Path.expanduser
+            raise
+        print("stablefit: a path begins with ~ and the name of nobody here; write it out", file=sys.stderr)
+        return 2
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space; the same command goes on",
+    errno.EDQUOT: "free some space; the same command goes on",
+    errno.EROFS: "give a folder that can be written to",
+    errno.EACCES: "give a place that you may read and write",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ENOTDIR: "a part of the path is a file; give another",
+    errno.ENOENT: "it is not there, or was removed meanwhile",
+    errno.ELOOP: "a link leads to itself; give another",
+    errno.EIO: "the disk could not be read or written; look at it, and give the same command again",
+}
+
+
+def of_the_system(error: OSError) -> str:
+    """What the operating system refused, in one line: where, what, and what can be done."""
+    where = f"{str(error.filename)[:300]}: " if error.filename is not None else ""
+    said = error.strerror or " ".join(str(error).split())[:200] or type(error).__name__
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return where + said + (f"; {remedy}" if remedy else "")
+
+
+def place_of(error: BaseException, file: Path) -> str:
+    """`file:line` of what in a person's own program failed: a config or a sweep."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename).resolve() == file.resolve():
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"{file}:{line}" if line else str(file)
+
+
+def of_their_program(error: BaseException, file: Path) -> str:
+    """What failed in it, in one line."""
+    message = error.msg if isinstance(error, SyntaxError) else error  # str() would repeat the place
+    return f"{place_of(error, file)}: {type(error).__name__}: {message}"
 
 
 def interrupted(workdir: object, signum: int) -> int:

@@ -1,10 +1,15 @@
 """What every test shares: JAX's settings and the folder of real data."""
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
+
+from stablefit.training.signals import Signals
 
 # A rank that is promoted silently hides a missing axis.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -14,6 +19,27 @@ jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent 
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 collect_ignore_glob = ["golden/*.py"]  # they make the golden files, with PyTorch, which the tests do without
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_from_outside() -> Iterator[None]:
+    """One that no test has raised ends the tests, as it ends any program: a run would note it, and its test fail."""
+    raise_signal, note, own = signal.raise_signal, Signals._note, []
+
+    def raised(signum: int) -> None:
+        own.append(signum)
+        raise_signal(signum)
+
+    def noted(self: Signals, signum: int, frame: Any) -> None:
+        if not own:
+            pytest.exit(f"signal {signum} came from outside", returncode=128 + signum)
+        own.pop()
+        note(self, signum, frame)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signal, "raise_signal", raised)
+        patch.setattr(Signals, "_note", noted)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -38,4 +64,14 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("tiny")
     tiny.write_model(root / "model")
+    return tiny.write_rte(root)
+
+
+@pytest.fixture(scope="session")
+def one_block_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an encoder of one block, for tests that take whole runs: most of such a test is compiling it."""
+    from tests import tiny
+
+    root = tmp_path_factory.mktemp("one_block")
+    tiny.write_model(root / "model", blocks=1)
     return tiny.write_rte(root)

@@ -20,13 +20,13 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def arguments(tiny_root, tmp_path_factory):
+def arguments(one_block_root, tmp_path_factory):
     """The command line of a tiny run of two seeds, without its workdir."""
     config = tmp_path_factory.mktemp("own") / "configs" / "tiny.py"
     config.parent.mkdir()
     config.write_text(
         "from tests import tiny\nfrom pathlib import Path\n\n\n"
-        f"def get_config(arg=''):\n    return tiny.config(Path({str(tiny_root)!r}), seeds=(0, 1), max_steps=4)\n"
+        f"def get_config(arg=''):\n    return tiny.config(Path({str(one_block_root)!r}), seeds=(0, 1), max_steps=4)\n"
     )
     return [f"--config={config}"]
 

@@ -19,10 +19,9 @@ from stablefit.paths import Tree
 from stablefit.training import checkpoints
 from stablefit.training.bundle import FOLDER, Bundle
 from stablefit.training.job import Job
-from stablefit.training.rundir import write_whole
+from stablefit.training.rundir import is_free, write_whole
 
 INPUT = "input"  # what came by standard input
-_IGNORED = ("lost+found", ".DS_Store")  # what systems leave in an empty folder
 
 
 def check_free(out: Path) -> None:
@@ -31,7 +30,7 @@ def check_free(out: Path) -> None:
     Raises:
         InputError: it does, or it is a file.
     """
-    if out.exists() and (not out.is_dir() or any(name.name not in _IGNORED for name in out.iterdir())):
+    if not is_free(out):
         raise InputError(f"--out={out} is not empty and holds no fit; give another folder")
 
 
@@ -82,27 +81,34 @@ def write_model(folder: Path, bundle: Bundle, trees: Sequence[Tree], facts: Mapp
 
 
 def write_out_of_fold(file: Path, oof: OutOfFold, evidence: Evidence) -> None:
-    """One line a row: its label, and what models that never saw it say together and each."""
+    """One line a row: its label, and what models that never saw it say together and each.
+
+    Column `doubt` numbers the rows whose label is in doubt, the likeliest wrong first.
+    """
     finite = np.isfinite(oof.outputs.reshape(len(oof.outputs), -1)).all(1)
     outputs = oof.outputs[finite]
     whole = outputs.mean(0)
+    place = {row: number for number, row in enumerate(evidence.doubted, start=1)}
+    doubt = [place.get(i, "") for i in range(len(oof.ids))]
     temporary = file.with_name(f".{file.name}.tmp")
     with temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         if oof.kind == "regression":
-            writer.writerow(["id", "given", "prediction", "spread", *(f"seed_{r}" for r in range(len(outputs)))])
+            writer.writerow(
+                ["id", "given", "prediction", "doubt", "spread", *(f"seed_{r}" for r in range(len(outputs)))]
+            )
             for i, name in enumerate(oof.ids):
-                numbers = [whole[i], outputs[:, i].std(ddof=1) if len(outputs) > 1 else "", *outputs[:, i]]
+                numbers = [whole[i], doubt[i], outputs[:, i].std(ddof=1) if len(outputs) > 1 else "", *outputs[:, i]]
                 writer.writerow([name, oof.targets[i], *numbers])
         else:
             columns = [f"p_{label}" for label in oof.labels]
-            writer.writerow(["id", "given", "label", "agreement", *columns])
+            writer.writerow(["id", "given", "label", "doubt", "agreement", *columns])
             said = _said(oof, outputs, evidence)
             answer = _said(oof, whole[None], evidence)[0]
             given = _said(oof, _sure(oof)[None], evidence)[0]
             for i, name in enumerate(oof.ids):
                 agree = float(np.mean([one[i] == answer[i] for one in said]))
-                writer.writerow([name, given[i], answer[i], f"{agree:.2f}", *(f"{p:.4f}" for p in whole[i])])
+                writer.writerow([name, given[i], answer[i], doubt[i], f"{agree:.2f}", *(f"{p:.4f}" for p in whole[i])])
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(file)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stablefit import program
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.study import launch, verdicts
@@ -45,8 +46,8 @@ def expand(sweep: Path) -> list[Cell]:
     """
     if not sweep.is_file():
         raise InputError(f"sweep {str(sweep)!r} is not a file; give one, such as experiments/methods_on_rte.py")
-    defined = runpy.run_path(str(sweep))
-    if "sweep" not in defined:
+    defined = _of_theirs(sweep, lambda: runpy.run_path(str(sweep)))
+    if not callable(defined.get("sweep")):
         raise InputError(f"{sweep}: no function sweep(add); a sweep file defines one")
     cells: list[Cell] = []
 
@@ -54,12 +55,22 @@ def expand(sweep: Path) -> list[Cell]:
         said = " ".join(f"{field}={value}" for field, value in changes.items() if field != "seeds")
         cells.append(Cell(" ".join((name or f"{Path(config).stem} {said}").split()), config, changes))
 
-    defined["sweep"](add)
+    _of_theirs(sweep, lambda: defined["sweep"](add))
     names = [cell.name for cell in cells]
     twice = [name for name in names if names.count(name) > 1]
     if not cells or twice:
         raise InputError(f"{sweep}: {f'two cells are called {twice[0]!r}' if twice else 'sweep adds no cell'}")
     return cells
+
+
+def _of_theirs(sweep: Path, call: Callable[[], Any]) -> Any:
+    """What a person's own program gives; a mistake in it is one line."""
+    try:
+        return call()
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(program.of_their_program(error, sweep)) from None
 
 
 def record(workdir: Path, sweep: Path, command: str) -> None:

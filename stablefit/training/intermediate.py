@@ -39,6 +39,8 @@ def load(folder: Path, pretrained: Tree, config: EncoderConfig, objective: Objec
         InputError: no such run, or it was trained from another encoder.
     """
     saved = checkpoints.load_params(folder / "best")
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(saved)):
+        raise InputError(f"init_from {folder} holds NaN or infinite values: its run has diverged; give another seed")
     ours, theirs = (dict(tree["encoder"]) for tree in (pretrained, saved))
     pooler = theirs.pop("pooler", None) or ours.get("pooler")
     ours.pop("pooler", None)

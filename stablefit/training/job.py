@@ -25,6 +25,9 @@ from stablefit.training.recipe import reinit_mask
 from stablefit.training.settings import Settings
 
 
+_MOST_STEPS = 10_000_000  # an order of batches is laid out for all of them
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Job:
     """A run that is ready to start."""
@@ -183,6 +186,8 @@ def load(settings: Settings) -> Job:
     job = dataclasses.replace(job, digest=found.digest, columns=found.columns, pieces=found.pieces)
     if _rest_follows(job):
         job = _compacted(job)
+    if job.total_steps > _MOST_STEPS:
+        raise InputError(f"this run would be {job.total_steps:.3g} steps, at most {_MOST_STEPS:,}; lower epochs")
     _ = job.comparison_step  # for its check
     shapes = job.network.shapes
     jax.eval_shape(job.network.recipe(settings.hypers, job.total_steps).update(shapes).init, shapes)

@@ -1,8 +1,10 @@
 """What a person sees while a run goes on: a bar on a terminal, plain lines in a log, nothing if quiet."""
 
 import bisect
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -34,27 +36,40 @@ class Progress:
         self._last_line = time.monotonic()
         self._timed: list[tuple[float, float]] = []  # work of the pieces so far, without what was skipped; and when
         self._bar = None
-        if not quiet and self.stream.isatty():
+        if not quiet and self.stream is not None and self.stream.isatty():
             self._bar = _Bar(self, total=total, file=self.stream, unit="step", dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> "Progress":
-        if self._bar is not None:
-            self._bar.set_description_str("compiling")
-        elif self.total and not self.quiet:
-            print(COMPILING, file=self.stream, flush=True)
+        with self._heard():
+            if self._bar is not None:
+                self._bar.set_description_str("compiling")
+            elif self.total and not self.quiet:
+                print(COMPILING, file=self.stream, flush=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        with self._heard():
+            if self._bar is not None:
+                self._bar.close()
+
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Where nobody listens any more, as behind `2> >(head)`, the work goes on in silence."""
+        try:
+            yield
+        except (OSError, ValueError):  # a closed stream of Python raises the second
+            if self._bar is not None:
+                self._bar.disable = True  # else it says goodbye
+            self.quiet, self._bar = True, None
 
     def skip(self, steps: int) -> None:
         """Steps that need not be done: an earlier part of the run has, or it stops early. They say nothing of speed."""
         self.done += steps
         self._work_done += steps * self.weight
-        if self._bar is not None:
-            self._bar.initial += steps
-            self._bar.update(steps)
+        with self._heard():
+            if self._bar is not None:
+                self._bar.initial += steps
+                self._bar.update(steps)
 
     def advance(self, steps: int, where: str, loss: float, score: str = "") -> None:
         """Steps are done: `where` says which seed and step, `score` the last validation score."""
@@ -63,9 +78,10 @@ class Progress:
         before = self._timed[-1][0] if self._timed else 0.0
         self._timed.append((before + steps * self.weight, time.monotonic()))
         if self._bar is not None:
-            self._bar.set_description_str(where, refresh=False)
-            self._bar.said = {"loss": f", loss {loss:.4f}", "score": f", {score}" if score else ""}
-            self._bar.update(steps)
+            with self._heard():
+                self._bar.set_description_str(where, refresh=False)
+                self._bar.said = {"loss": f", loss {loss:.4f}", "score": f", {score}" if score else ""}
+                self._bar.update(steps)
         elif time.monotonic() - self._last_line > 30:
             self.line(f"{where}  loss {loss:.4f}")
 
@@ -73,15 +89,13 @@ class Progress:
         """A line that stays, with the share done and the time left."""
         if self.quiet:
             return
-        if self._bar is not None:
-            self._bar.write(text, file=self.stream)
-        else:
-            left = self.left()
-            print(
-                f"{text}  [{self.done}/{self.total} steps{f', {left} left' if left else ''}]",
-                file=self.stream,
-                flush=True,
-            )
+        left = self.left()
+        share = f"  [{self.done}/{self.total} steps{f', {left} left' if left else ''}]"
+        with self._heard():
+            if self._bar is not None:
+                self._bar.write(text, file=self.stream)
+            else:
+                print(text + share, file=self.stream, flush=True)
         self._last_line = time.monotonic()
 
     def left(self) -> str:

@@ -49,7 +49,7 @@ class RunDirectory:
         seeds = list(settings.seeds)
         if config.is_file():
             seeds = sorted({*seeds, *self._check_same(config, settings)})
-        elif path.exists() and (not path.is_dir() or any(file.name != ".lock" for file in path.iterdir())):
+        elif not is_free(path):
             raise InputError(f"workdir {path} is not empty and holds no run of stablefit; give another --workdir")
         check_data(path, data)
         path.mkdir(parents=True, exist_ok=True)
@@ -59,9 +59,22 @@ class RunDirectory:
         except OSError:
             self._lock.close()
             raise InputError(f"workdir {path} is in use by another process; wait for it, or give another") from None
+        self._tidy()
         write_whole(config, json.dumps({**settings.values, "seeds": seeds}, indent=2) + "\n")
         if data is not None and not (path / "data.json").is_file():
             write_whole(path / "data.json", json.dumps(data._asdict(), indent=2) + "\n")
+
+    def _tidy(self) -> None:
+        """Removes what a kill left: the state of a seed that has its row, and half-written saves."""
+        if not processes.is_first():
+            return
+        for seed in self.results():
+            shutil.rmtree(self.seed(seed) / "state", ignore_errors=True)
+        for half in [
+            *self.path.glob("seed_*/*.orbax-checkpoint-tmp*"),
+            *self.path.glob("seed_*/*/*.orbax-checkpoint-tmp*"),
+        ]:
+            shutil.rmtree(half, ignore_errors=True)
 
     def __enter__(self) -> "RunDirectory":
         return self
@@ -138,6 +151,23 @@ class RunDirectory:
         self.finish(row)
 
 
+_SYSTEMS = ("lost+found", ".DS_Store", "Thumbs.db", "desktop.ini", ".lock")
+
+
+def is_free(path: Path) -> bool:
+    """Whether nothing is in a place that a person, or a run, would want to keep; a folder that is not there is free.
+
+    What systems leave in a folder does not count, nor what a kill left of a file that `write_whole` had not finished.
+    """
+    if not path.exists():
+        return not path.is_symlink()
+    names = [file.name for file in path.iterdir()] if path.is_dir() else [path.name]
+    return path.is_dir() and all(
+        name in _SYSTEMS or name.startswith(".nfs") or (name.startswith(".") and name.endswith(".tmp"))
+        for name in names
+    )
+
+
 def check_data(path: Path, data: Digest | None) -> None:
     """Refuses a run on other data than a run directory holds, in every process if in one; writes nothing.
 
@@ -194,14 +224,17 @@ class MetricsFile:
     def __init__(self, directory: Path, step: int, evaluated: int):
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "metrics.jsonl"
-        rows = read_lines(self.path) if self.path.is_file() and step else []
-        kept = [row for row in rows if row["step"] <= (evaluated if "split" in row else step)]
+        text = self.path.read_text(errors="replace") if self.path.is_file() and step else ""
+        rows = [row for line in text.split("\n")[:-1] if (row := _row(line)) is not None]  # saves matter more than logs
+        kept = [row for row in rows if row.get("step", step + 1) <= (evaluated if "split" in row else step)]
         write_whole(self.path, "".join(map(_line, kept)))
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows; each has a field `step`."""
         with self.path.open("a") as file:
             file.writelines(map(_line, rows))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def tensorboard_writer(directory: Path) -> Any:
@@ -218,8 +251,27 @@ def tensorboard_writer(directory: Path) -> Any:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; a last line without its end is left out."""
-    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    """The rows of a JSON-lines file; a last line without its end is left out.
+
+    Raises:
+        InputError: a line is damaged.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], start=1):
+        row = _row(line)
+        if row is None:
+            raise InputError(f"{path}:{number}: is damaged; put back a copy of the file, or delete the line")
+        rows.append(row)
+    return rows
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """The row of a line; None if it is none."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -247,4 +299,6 @@ def save_predictions(directory: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes predictions.npz in the folder of a seed."""
     temporary = directory / ".predictions.tmp.npz"
     np.savez_compressed(temporary, **arrays)  # pyright: ignore[reportArgumentType]
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
     temporary.replace(directory / "predictions.npz")

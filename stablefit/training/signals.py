@@ -1,4 +1,4 @@
-"""How a person, or a machine, asks a run to stop: SIGINT and SIGTERM."""
+"""How a person, or a machine, asks a run to stop: SIGINT, SIGTERM, and SIGHUP of a terminal that is closed."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ class Interrupted(Exception):
 
 
 class Signals:
-    """Notes SIGINT and SIGTERM for the loop to act on; a second one acts at once, as if it were not noted.
+    """Notes SIGINT, SIGTERM and SIGHUP for the loop to act on; a second one acts at once, as if it were not noted.
 
     Python gives signals to the main thread alone, so a run in another thread notes none.
     """
@@ -24,8 +24,9 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         main = threading.current_thread() is threading.main_thread()
-        for signum in (signal.SIGINT, signal.SIGTERM) if main else ():
-            self._before[signum] = signal.signal(signum, self._note)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if main else ():
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # under nohup it goes on
+                self._before[signum] = signal.signal(signum, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:

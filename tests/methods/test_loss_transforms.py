@@ -109,13 +109,29 @@ def test_sam_where_the_gradient_is_zero():
     w = jnp.array([1.0, -2.0])
     gradient = jax.grad(lambda p: methods.sam(0.5).apply(flat, p, KEY).loss)(w)
     np.testing.assert_array_equal(gradient, np.zeros(2))
+    np.testing.assert_array_equal(methods.sam(0.5).apply(flat, w, KEY).outputs, w)  # it goes nowhere
+
+
+def test_what_is_said_of_a_step(params):
+    """Of R-Drop the outputs of its first pass, which a transform around it looks at; of SAM the pass it goes to."""
+    same_bits(methods.r_drop(2.0, KL).apply(forward, params, KEY).outputs, forward(params, KEY).outputs)
+    slope = jax.grad(lambda p: forward(p, KEY).loss)(params)
+    there = jax.tree.map(lambda w, g: w + 0.7 * g / optax.tree.norm(slope), params, slope)
+    close(value(methods.sam(0.7), params), np.float64(forward(there, KEY).loss), rtol=1e-5)
+    close(methods.sam(0.7).apply(forward, params, KEY).outputs, forward(there, KEY).outputs, rtol=1e-4)
 
 
 def test_sam_goes_around_r_drop(params):
-    r_drop, sam = methods.r_drop(2.0, KL), methods.sam(0.3)
+    r_drop, sam, chain = methods.r_drop(2.0, KL), methods.sam(0.3), methods.chain_losses
     inner = lambda p, key: r_drop.apply(forward, p, key)  # noqa: E731
-    same_bits(value(methods.chain_losses(r_drop, sam), params), sam.apply(inner, params, KEY).loss)
-    assert value(methods.chain_losses(sam, r_drop), params) != value(methods.chain_losses(r_drop, sam), params)
+    same_bits(value(chain(r_drop, sam), params), sam.apply(inner, params, KEY).loss)
+    assert value(chain(sam, r_drop), params) != value(chain(r_drop, sam), params)
+
+
+def test_each_pass_of_an_outer_transform_has_its_own_noise_within(params):
+    r_drop, sam = methods.r_drop(2.0, KL), methods.sam(0.3)
+    inner = lambda p, key: sam.apply(forward, p, key)  # noqa: E731
+    same_bits(value(methods.chain_losses(sam, r_drop), params), r_drop.apply(inner, params, KEY).loss)
 
 
 def test_what_a_step_costs(params):

@@ -14,14 +14,14 @@ from tests.training.watching import StopAfter
 
 
 @pytest.fixture(scope="module")
-def prepare(tiny_root):
+def prepare(one_block_root):
     """`prepare(**changes)`: a tiny job; jobs of equal settings are loaded once."""
     jobs = {}
 
     def make(**changes):
         key = json.dumps(changes)
         if key not in jobs:
-            jobs[key] = job.load(settings.read(tiny.config(tiny_root, **changes)))
+            jobs[key] = job.load(settings.read(tiny.config(one_block_root, **changes)))
         return jobs[key]
 
     return make
@@ -155,14 +155,14 @@ def test_a_directory_of_another_run_is_refused(whole, prepare):
     assert before == sorted((p, p.stat().st_mtime_ns) for p in whole[0].rglob("*"))
 
 
-def test_the_digest_is_of_the_data_not_of_how_it_is_used(prepare, tiny_root, monkeypatch):
+def test_the_digest_is_of_the_data_not_of_how_it_is_used(prepare, one_block_root, monkeypatch):
     """Word pieces that are left out are an inner choice; a length limit that cuts examples makes other data."""
     one = prepare(seeds=(0, 1))
     assert one.words is not None
     assert prepare(seeds=(5,), cohort_size=3, learning_rate=1.0, batch_size=4).digest == one.digest
     assert prepare(max_length=8).digest.digest != one.digest.digest
     monkeypatch.setattr(job, "_rest_follows", lambda _: False)
-    whole = job.load(settings.read(tiny.config(tiny_root)))
+    whole = job.load(settings.read(tiny.config(one_block_root)))
     assert whole.words is None
     assert whole.digest == one.digest
     assert whole.digest.examples == {name: len(part) for name, part in whole.data.items()}

@@ -44,15 +44,16 @@ def losses(the_job, cells, path):
 @pytest.mark.parametrize("field", ["r_drop", "sam_rho"])
 def test_members_differ_in_a_traced_value(field, prepare, tmp_path):
     """Two values are two members of one program, each as if it were alone."""
-    cells = {f"{value}": prepare(**{field: value}, cohort_size=2) for value in (0.2, 0.9)}
-    assert len({one.settings.program for one in cells.values()}) == 1
-    together = losses(next(iter(cells.values())), cells, tmp_path / "together")
-    alone = [losses(one, {name: one}, tmp_path / "alone")[0] for name, one in cells.items()]
-    np.testing.assert_allclose(together, alone, rtol=1e-4)
-    assert together[0] != together[1]
-    plain = losses(prepare(), {"off": prepare()}, tmp_path)[0]
-    assert all(one != plain for one in together)
-    assert prepare().settings.program != cells["0.2"].settings.program
+    both = {"together": 2, "alone": 1}
+    cells = {
+        how: {f"{value}": prepare(**{field: value}, cohort_size=size) for value in (0.2, 0.9)}
+        for how, size in both.items()
+    }
+    found = {how: losses(next(iter(own.values())), own, tmp_path / how) for how, own in cells.items()}
+    assert len({one.settings.program for one in cells["together"].values()}) == 1
+    np.testing.assert_allclose(found["together"], found["alone"], rtol=1e-4)
+    assert found["alone"][0] != found["alone"][1]
+    assert prepare().settings.program != cells["alone"]["0.2"].settings.program
 
 
 def passes(the_job):

@@ -1,0 +1,193 @@
+"""What goes wrong around a run: half-written files, damaged logs, refusals of the system, people's own mistakes."""
+
+import errno
+import io
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from stablefit import flags, grid, main, program
+from stablefit.errors import InputError
+from stablefit.study import grid as studies
+from stablefit.training import progress, rundir, settings, signals
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def read(tiny_root):
+    return settings.read(tiny.config(tiny_root, task="rte"))
+
+
+@pytest.mark.parametrize("left", [".config.json.tmp", ".lock", "lost+found", ".DS_Store", ".nfs0001"])
+def test_what_a_kill_or_a_system_left_does_not_lock_a_workdir(read, tmp_path, left):
+    (tmp_path / left).touch()
+    with rundir.RunDirectory(tmp_path, read):
+        pass
+    assert json.loads((tmp_path / "config.json").read_text())["task"] == "rte"
+
+
+@pytest.mark.parametrize("left", ["notes.txt", ".bashrc", "results.jsonl"])
+def test_what_a_person_left_does(read, tmp_path, left):
+    (tmp_path / left).touch()
+    with pytest.raises(InputError, match="is not empty and holds no run"):
+        rundir.RunDirectory(tmp_path, read)
+
+
+def test_a_link_that_leads_nowhere_is_no_place(read, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="holds no run"):
+        rundir.RunDirectory(tmp_path / "link", read)
+
+
+def test_a_start_removes_the_state_of_finished_seeds_and_halves_of_saves(read, tmp_path):
+    with rundir.RunDirectory(tmp_path, read) as directory:
+        directory.finish({"seed": 0})
+    kept, gone = tmp_path / "seed_1" / "state" / "5", tmp_path / "seed_0" / "state" / "5"
+    half = tmp_path / "seed_1" / "state" / "7.orbax-checkpoint-tmp"
+    for folder in (kept, gone, half, tmp_path / "seed_1" / "best.orbax-checkpoint-tmp"):
+        folder.mkdir(parents=True)
+    with rundir.RunDirectory(tmp_path, read):
+        pass
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("seed_*/*")) == ["seed_1/state"]
+    assert [path.name for path in kept.parent.iterdir()] == ["5"]
+
+
+@pytest.mark.parametrize("damage", ["\0\0\0\0", '{"seed": 0, "sc', "[1]", "\udcff", "{" * 5000])
+def test_a_damaged_row_is_named_and_a_damaged_log_costs_its_line(tmp_path, damage):
+    text = '{"step": 1, "loss": 2.0}\n' + damage + '\n{"step": 2, "loss": 1.0}\n{"step": 3'
+    (tmp_path / "metrics.jsonl").write_text(text, errors="surrogateescape")
+    with pytest.raises(InputError, match=r"metrics\.jsonl:2: is damaged"):
+        rundir.read_lines(tmp_path / "metrics.jsonl")
+    rundir.MetricsFile(tmp_path, step=2, evaluated=2)
+    assert [row["step"] for row in rundir.read_lines(tmp_path / "metrics.jsonl")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EACCES]
+)
+def test_what_the_system_refuses_is_one_line(capsys, code):
+    def body(argv):
+        raise OSError(code, os.strerror(code), "runs/x")
+
+    assert program.run("", body, ["x"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"stablefit: runs/x: {os.strerror(code)}; ")
+    assert said.count("\n") == 1
+
+
+def test_a_workdir_below_a_file_and_a_name_too_long(tiny_root, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    config = tmp_path / "rte.py"
+    values = f"tiny.config(Path({str(tiny_root)!r}), task='rte')"
+    config.write_text(f"from pathlib import Path\nfrom tests import tiny\n\ndef get_config():\n    return {values}\n")
+    for workdir, said in ((tmp_path / "file" / "x", "file"), (tmp_path / ("n" * 300), "File name too long")):
+        assert main.main([f"--config={config}", f"--workdir={workdir}", "--quiet"]) == 2
+        captured = capsys.readouterr().err
+        assert said in captured
+        assert captured.count("\n") == 1
+    assert main.main([f"--config={config}", "--config.data_dir=~nobodyhere", "--quiet"]) == 2
+    assert "begins with ~ and the name of nobody" in capsys.readouterr().err
+
+
+SWEEPS = {
+    "def sweep(add)\n": r"sweep\.py:1: SyntaxError: expected ':'",
+    "import nothing_of_this_name\n": r"sweep\.py:1: ModuleNotFoundError",
+    "def sweep(add):\n    add('rte')\n": r"sweep\.py:2: TypeError",
+    "def sweep(add):\n    add(name='x')\n": r"sweep\.py:2: TypeError: .*'config'",
+    "def sweep():\n    pass\n": r"sweep\.py: TypeError",
+    "import sys\nsys.exit('no')\n": r"sweep\.py:2: SystemExit: no",
+    "def sweep(add):\n    1 / 0\n": r"sweep\.py:2: ZeroDivisionError",
+    "sweep = 3\n": "no function sweep",
+}
+
+
+@pytest.mark.parametrize("text", SWEEPS)
+def test_a_mistake_in_a_sweep_is_one_line_with_its_place(tmp_path, text, capsys):
+    (tmp_path / "sweep.py").write_text(text)
+    with pytest.raises(InputError, match=SWEEPS[text]):
+        studies.expand(tmp_path / "sweep.py")
+    assert grid.main([f"--sweep={tmp_path / 'sweep.py'}"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_sweep_that_is_no_text(tmp_path):
+    (tmp_path / "sweep.py").write_bytes(b"x = '\xff'\n")
+    with pytest.raises(InputError, match=r"sweep\.py"):
+        studies.expand(tmp_path / "sweep.py")
+
+
+def test_of_a_field_given_twice_the_last_counts():
+    given = flags.parse(
+        ["--config=rte", "--config.seeds=0", "--config.seeds=1,2", "--config.epochs=1", "--config.epochs=2"]
+    )
+    assert (given.config.seeds, given.config.epochs) == ((1, 2), 2.0)
+
+
+def test_a_module_beside_a_config_does_not_take_the_place_of_anothers(tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "zipapp.py").write_text("raise RuntimeError\n")
+    (tmp_path / "configs" / "own.py").write_text("import zipapp\nfrom stablefit.configs.rte import get_config\n")
+    sys.modules.pop("zipapp", None)
+    assert flags.load_config(str(tmp_path / "configs" / "own.py")).task == "rte"
+
+
+def test_a_billion_epochs_are_refused_before_they_are_laid_out(tiny_root):
+    from stablefit.training import job
+
+    for epochs in (1e9, 1e300):
+        with pytest.raises(InputError, match="steps, at most 10,000,000; lower epochs"):
+            job.load(settings.read(tiny.config(tiny_root, task="rte", epochs=epochs)))
+
+
+def test_a_closed_terminal_is_a_request_to_stop_but_not_under_nohup():
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        for handler, noted in ((signal.SIG_DFL, signal.SIGHUP), (signal.SIG_IGN, None)):
+            signal.signal(signal.SIGHUP, handler)
+            with signals.Signals() as asked:
+                signal.raise_signal(signal.SIGHUP)
+                assert asked.received == noted
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class Deaf(io.StringIO):
+    """A reader that has gone; a terminal or a pipe."""
+
+    def __init__(self, tty):
+        super().__init__()
+        self.tty, self.n = tty, 0
+
+    def isatty(self):
+        return self.tty
+
+    def write(self, text):
+        self.n += 1
+        if self.n > 1:
+            raise BrokenPipeError
+        return len(text)
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_training_goes_on_where_nobody_reads_its_progress(tty):
+    with progress.Progress(10, stream=Deaf(tty)) as display:
+        for step in range(10):
+            display.advance(1, f"seed 0 step {step}", 1.0)
+            display.line("a line")
+    assert display.done == 10
+    assert display.quiet
+
+
+def test_a_start_from_a_diverged_run_is_refused(tmp_path, tiny_root):
+    from stablefit.objectives import classification
+    from stablefit.training import checkpoints, intermediate
+
+    params = {"encoder": {"a": np.array([1.0, np.nan], np.float32)}}
+    checkpoints.save_params(tmp_path / "best", params)
+    objective = classification.Classification(task=None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="holds NaN or infinite values: its run has diverged"):
+        intermediate.load(tmp_path, params, None, objective)  # pyright: ignore[reportArgumentType]
