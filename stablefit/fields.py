@@ -68,9 +68,19 @@ class Spec:
         "A table (CSV, TSV, JSON lines, Parquet, Excel), or a folder of train, dev and test tables; with task=texts.",
         before="",
     )
-    text_columns: str = _own("", "Names of one or two columns, with a comma between; empty: found.", before="")
+    text_columns: str = _own(
+        "",
+        "Names of one or two columns, with a comma between; empty: found. Of files of tags the number of the words' "
+        "column, from 1; empty: the first.",
+        before="",
+    )
     join_texts: bool = _own(False, "True: text columns are joined to one text; False: two are a pair.", before=False)
-    label_column: str = _own("", "One column, or several 0/1 columns with commas between; empty: found.", before="")
+    label_column: str = _own(
+        "",
+        "One column, or several 0/1 columns with commas between; empty: found. Of files of tags the number of the "
+        "tags' column, from 1; empty: the last.",
+        before="",
+    )
     group_column: str = _own("", "Rows of one group (a customer, a film) are never split between folds.", before="")
     id_column: str = _own("", "What names a row in predictions; empty: its line.", before="")
     label_kind: Literal["auto", "classification", "regression", "multilabel"] = _own(
@@ -80,7 +90,10 @@ class Spec:
         "", 'What stands between several labels of a row, such as ";"; empty: found.', before=""
     )
     skip_bad: bool = _own(
-        False, "True: rows that cannot be used are left out and counted; False: they are refused.", before=False
+        False,
+        "True: rows, and sentences or documents with entities, that cannot be used are left out and counted; False: "
+        "they are refused.",
+        before=False,
     )
     train_on_all: bool = _texts(
         False, "True: no rows are set aside to choose the best step, the last counts; of tagging too.", before=False

@@ -242,7 +242,7 @@ def six_blocks(tmp_path_factory) -> Path:
     tiny.write_rte(root)
     ready = job.load(settings.read(tiny.config(root)))
     head = {"kernel": np.zeros((8, 3), np.float32), "bias": np.zeros(3, np.float32)}
-    params = ready.whole({"encoder": ready.pretrained["encoder"], "head": head})
+    params = ready.network.whole({"encoder": ready.pretrained["encoder"], "head": head})
     checkpoints.save_params(root / "mnli" / "best", params)
     return root
 

@@ -28,7 +28,7 @@ Interrupted, the same command goes on.
 
   FILE                  CSV, TSV, JSON lines, Parquet or Excel, under any name;
                         with entities: a word and its tag a line (CoNLL), or
-                        JSON lines with text and entities;
+                        JSON with text and entities (or Prodigy's spans);
                         a folder of train, dev and test files, of which the
                         model is scored on test; - for standard input
   --out=DIR             report.html, out_of_fold.csv and model/ go there; the

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from stablefit.data import cross_validation
 from stablefit.data.readers import Examples
 from stablefit.data.tables import own
+from stablefit.data.tags import own_tags
 from stablefit.data.tasks import Task
 from stablefit.errors import InputError
 
@@ -58,7 +59,12 @@ def read_own(
     first: own.OwnTexts | None = None
     n_skipped = 0
     for part, file in files(data_file).items():
-        table, found = own.read(file, choice, like=first, skip_bad=skip_bad)
+        try:
+            table, found = own.read(file, choice, like=first, skip_bad=skip_bad)
+        except InputError:
+            if label_kind == "auto" and own_tags.holds_tags(file):
+                raise _entities(data_file, file) from None
+            raise
         first = first or found
         parts[part] = found.examples
         n_skipped += found.examples.n_skipped
@@ -80,6 +86,13 @@ def read_own(
         "pair": first.examples.texts_b is not None,
     }
     return OwnSplits(task, parts, tuple(said), n_skipped, columns)
+
+
+def _entities(data_file: str, file: str) -> InputError:
+    return InputError(
+        f"{file}: holds entities and is no table of texts; give --config=own_tags --config.data_dir={data_file}, or "
+        "stablefit fit the file"
+    )
 
 
 def files(data_file: str) -> dict[str, str]:

@@ -23,8 +23,7 @@ def headline(
 
     If fine-tuning is not better than the best baseline, that is the first sentence.
     """
-    right, low, high = wording.of_100(*_limits(scores["precision"]))
-    recall, *_ = wording.of_100(scores["recall"].value)
+    right, low, high, recall = wording.of_100(*_limits(scores["precision"]), scores["recall"].value)
     f1 = [wording.score(x) for x in _limits(scores[METRIC])]
     expected = (
         f"About {right} of 100 entities that it finds in new {noun}s like these will be right "
@@ -69,6 +68,8 @@ def when_only_the_sure(cuts: Sequence[Cut], n_found: int, precision: float) -> s
     if not cut.n or not n_found:
         return ""
     taken, right, found, before = wording.of_100(cut.n / n_found, cut.precision, cut.recall, precision)
+    if float(right) <= float(before):  # nothing is gained, as far as the sentence can tell
+        return ""
     return (
         f"If only entities with a probability of {cut.at:g} or more are taken ({taken} of 100 that it finds), {right} "
         f"of 100 are right instead of {before}, and {found} of 100 that are there are found."

@@ -79,6 +79,8 @@ class Evidence:
         pairs: (true, predicted) of numbers.
         thresholds: of several labels, tuned on all rows, to be used for new ones; scores_by_tuned: the optimistic score
             that these thresholds have on the rows they were tuned on; scores_at_half: with .5 throughout.
+        suspects: rows whose label is probably wrong, the likeliest first.
+        doubted: rows (positions, each once) whose label is in doubt, those of `suspects` first.
     """
 
     kind: Kind
@@ -104,6 +106,7 @@ class Evidence:
     per_label: tuple[PerLabel, ...]
     pairs: tuple[tuple[float, float], ...]
     suspects: tuple[ListedRow, ...]
+    doubted: tuple[int, ...]
     n_disputed: int
     disputed: tuple[ListedRow, ...]
     temperature: Temperature | None
@@ -148,6 +151,7 @@ def weigh(
     coverage = [] if unsure else calibration.coverage_curve(sureness, hits, resamples, shares=not numbers)
     first, more = headline.headline(oof.kind, scores, best, agreement, spread_and_error)
     disputes = row_agreement.disputed(oof.kind, answers, sureness)
+    doubts = sorted(_suspects(oof, outputs, whole), key=lambda suspect: not label_issues.probable(suspect))
     return Evidence(
         kind=oof.kind,
         labels=tuple(oof.labels),
@@ -167,7 +171,8 @@ def weigh(
         coverage=tuple(coverage),
         reliability=None if numbers else calibration.reliability(whole, oof.targets, seed),
         temperature=oof.temperature,
-        suspects=tuple(_suspect(oof, suspect) for suspect in _suspects(oof, outputs, whole)),
+        suspects=tuple(_suspect(oof, suspect) for suspect in doubts if label_issues.probable(suspect)),
+        doubted=tuple(dict.fromkeys(suspect.row for suspect in doubts)),
         n_disputed=len(disputes),
         disputed=tuple(_dispute(oof, dispute, whole, reader, len(outputs)) for dispute in disputes[:MOST_DISPUTED]),
         curve=label_curve.label_curve(curve, MAIN[oof.kind]),

@@ -74,7 +74,8 @@ def trust_words(e: Evidence) -> str:
         return ""
     right = "wholly right" if e.kind == "multilabel" else "right"
     share = f"{wording.of_100(a.share.value)[0]} of 100 rows ({a.n_agreed} of {e.n})"
-    said = [f"All {a.n_repeats} seeds give the same answer on {share}."]
+    seeds = "Both seeds" if a.n_repeats == 2 else f"All {a.n_repeats} seeds"
+    said = [f"{seeds} give the same answer on {share}."]
     for where, measured in (("There", a.where_all_agree), ("Elsewhere", a.elsewhere)):
         if measured:
             value, low, high = wording.of_100(measured.value, measured.low, measured.high)

@@ -11,7 +11,8 @@ import jinja2
 from markupsafe import Markup
 
 from stablefit.data.checks.finding import Finding
-from stablefit.fit import charts, evidence_words, headline, wording
+from stablefit.data.tables.rows import counted
+from stablefit.fit import charts, evidence_words, headline, label_issues, wording
 from stablefit.fit.evidence import Evidence, ListedRow
 from stablefit.fit.row_scores import Measured, Spread
 from stablefit.fit.tables import PerLabel
@@ -163,7 +164,7 @@ def contest(e: "Evidence | EntityEvidence") -> dict[str, Any]:
     rows = [("fine-tuned", *_measures(e.scores))]
     rows += [(headline.short(b.name), *_measures(b.scores)) for b in e.baselines]
     added = [
-        (headline.short(b.name), *_differences(b.difference), b.verdict, f"{b.seeds_above} of {e.n_repeats}")
+        (headline.short(b.name), b.verdict, f"{b.seeds_above} of {e.n_repeats}", *_differences(b.difference))
         for b in e.baselines
     ]
     runs = None
@@ -176,7 +177,7 @@ def contest(e: "Evidence | EntityEvidence") -> dict[str, Any]:
         "score_chart": Markup(charts.dot_plot(dots, f"{wording.METRICS[e.metric]}: {said}")),
         "scores": Table(("", *names), rows, names),
         "best_table": Table(
-            ("compared with", *names, "by " + wording.METRICS[e.metric], "seeds above"), added, (*names, "seeds above")
+            ("compared with", "by " + wording.METRICS[e.metric], "seeds above", *names), added, (*names, "seeds above")
         )
         if e.baselines
         else None,
@@ -282,27 +283,42 @@ def _tint(right: bool) -> float:
 
 
 def _row_words(e: Evidence) -> dict[str, str]:
-    numbers = e.kind == "regression"
-    why = (
-        "Their number is more than three times as far from the prediction as the usual error and the seeds' spread "
-        "explain."
-        if numbers
-        else "Models that never saw the row are surer of another class than they usually are of that class's own rows "
-        "(confident learning, Northcutt et al. 2021)."
-    )
-    found = (
-        f"{len(e.suspects)} of {e.n} rows. {why} Some are right and only hard; look at them first, for a wrong label "
-        "costs twice, in training and here."
-    )
-    if not e.suspects:
-        found = "None stands out."
-    first = f" The first {MOST_ROWS} are shown." if len(e.suspects) > MOST_ROWS else ""
-    if numbers:
+    if e.kind == "regression":
         disputes = f"The {min(MOST_ROWS, len(e.disputed))} rows on which the seeds lie farthest apart."
     else:
         disputes = f"On {e.n_disputed} of {e.n} rows not all seeds give the same answer."
         disputes += f" The {MOST_ROWS} most disputed are shown." if e.n_disputed > MOST_ROWS else ""
-    return {"suspect_words": found + first, "disputed_words": disputes}
+    return {"suspect_words": _suspect_words(e), "disputed_words": disputes}
+
+
+def _suspect_words(e: Evidence) -> str:
+    n_rows = len({row.id for row in e.suspects})
+    where = f"{n_rows} of {e.n} rows."
+    if e.kind == "multilabel":
+        where = f"{counted(len(e.suspects), 'label')} of {counted(n_rows, 'row')}, of {e.n}."
+    if e.kind == "regression":
+        why = (
+            "Their number is more than three times as far from the prediction as the usual error and the seeds' spread "
+            "explain."
+        )
+    else:
+        why = (
+            "Models that never saw the row take another answer to be at least "
+            f"{wording.count(int(label_issues.LIKELIER))} times as likely as its label, and are surer of it than they "
+            "usually are of rows that have it (confident learning, Northcutt et al. 2021)."
+        )
+    first = (
+        "Some are right and only hard; the likeliest wrong come first. A wrong label costs twice, in training and here."
+    )
+    said = [where, why, first] if e.suspects else ["None stands out."]
+    if len(e.suspects) > MOST_ROWS:
+        said.append(f"The first {MOST_ROWS} are shown.")
+    if more := len(e.doubted) - n_rows:
+        noun, less = ("more row", ", but less") if e.suspects else ("row", ", but not so much")
+        said.append(f"The labels of {counted(more, noun)} are in doubt{less}.")
+    if more or len(e.suspects) > MOST_ROWS:
+        said.append("In out_of_fold.csv column doubt numbers all of them.")
+    return " ".join(said)
 
 
 def _shown(rows: Sequence[ListedRow]) -> list[ListedRow]:
@@ -336,7 +352,7 @@ def _differences(difference: dict[str, Measured]) -> list[str]:
     said: list[str] = []
     for metric, d in difference.items():
         value, low, high = (
-            wording.number(x, signed=True) if metric in ("mae", "rmse") else f"{round(x, 3) + 0.0:+.3f}"
+            wording.number(x, signed=True) if metric in ("mae", "rmse") else wording.signed(x)
             for x in (d.value, d.low, d.high)
         )
         said.append(_with_limits(value, low, high))

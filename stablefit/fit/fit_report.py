@@ -146,7 +146,7 @@ def facts(done: Fit, own: OwnTexts) -> dict[str, Any]:
         "notes": [
             e.headline,
             f"A single seed: {single.mean:.3f} on average, {single.minimum:.3f} to {single.maximum:.3f}.",
-        ],
+        ][: min(2, e.n_repeats)],
     }
     if e.reliability is not None:
         found["calibration"] = {"ECE": e.reliability.ece, "Brier": e.reliability.brier}

@@ -132,11 +132,13 @@ def _no_gain(kind: Kind, scores: Mapping[str, Measured], best: Entrant) -> str:
     metric = MAIN[kind]
     ours, theirs = (wording.score(x) for x in (scores[metric].value, best.scores[metric].value))
     difference = best.difference[metric]
-    value, low, high = (wording.points(x) for x in (difference.value, difference.low, difference.high))
+    written = wording.signed if kind == "regression" else wording.points
+    value, low, high = (written(x) for x in (difference.value, difference.low, difference.high))
+    unit = "" if kind == "regression" else " points"  # hundredths, which nobody says of R2
     verdict = "is worse than" if best.verdict == "worse" else "is not shown to be better than"
     return (
         f"Fine-tuning {verdict} {baseline(best.name)}: {wording.METRICS[metric]} {ours} against {theirs}, a difference "
-        f"of {value} points ({wording.between(low, high)})."
+        f"of {value}{unit} ({wording.between(low, high)})."
     )
 
 

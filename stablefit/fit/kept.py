@@ -16,7 +16,7 @@ from stablefit.errors import InputError
 from stablefit.fit.evidence import Evidence, OutOfFold
 from stablefit.models import hf
 from stablefit.paths import Tree
-from stablefit.training import checkpoints
+from stablefit.training import checkpoints, manifest
 from stablefit.training.bundle import FOLDER, Bundle
 from stablefit.training.job import Job
 from stablefit.training.rundir import is_free, write_whole
@@ -53,6 +53,7 @@ def predictions(workdir: Path, job: Job, step: str) -> dict[int, dict[str, np.nd
     for seed in job.settings.seeds:
         file = workdir / "cells" / job.settings.fingerprint / f"seed_{seed}" / "predictions.npz"
         if file.is_file():
+            manifest.check(file, "remove the folder of the seed and its row, and fit again")
             with np.load(file, allow_pickle=False) as stored:
                 found[seed] = {"ids": stored["test_ids"], "outputs": stored[f"test_{step}"]}
     return found
@@ -62,8 +63,10 @@ def members(cell: Path, seeds: Sequence[int]) -> list[Tree]:
     """The parameters of a cell's seeds.
 
     Raises:
-        InputError: a seed kept none: its run was lost.
+        InputError: a seed kept none, for it diverged before its first score, or they are damaged.
     """
+    if lost := [str(seed) for seed in seeds if not (cell / f"seed_{seed}" / "best").is_dir()]:
+        raise InputError(f"{cell}: seed {', '.join(lost)} kept no parameters: it diverged; give a lower learning_rate")
     return [checkpoints.load_params(cell / f"seed_{seed}" / "best") for seed in seeds]
 
 
@@ -76,6 +79,7 @@ def write_model(folder: Path, bundle: Bundle, trees: Sequence[Tree], facts: Mapp
     for i, tree in enumerate(trees):
         hf.save_tree(fresh / "members" / f"{i}.safetensors", tree)
     write_whole(fresh / "facts.json", json.dumps(facts, indent=2) + "\n")
+    manifest.write(fresh, part="model")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
 

@@ -100,6 +100,16 @@ def between(low: str, high: str) -> str:
     return "too few rows for an interval" if "unknown" in (low, high) else f"{low} to {high}"
 
 
+def signed(value: float) -> str:
+    """A difference of scores with its sign.
+
+    Examples:
+        >>> signed(0.0123), signed(-0.0004)
+        ('+0.012', '+0.000')
+    """
+    return f"{round(value, 3) + 0.0:+.3f}" if math.isfinite(value) else "unknown"
+
+
 def points(value: float) -> str:
     """A difference of scores in hundredths, with its sign.
 

@@ -237,9 +237,12 @@ def _limits(bundle: Bundle, facts: Facts) -> str:
         if bundle.kind == "tagging"
         else f"It reads the first {bundle.max_length} tokens of a text."
     )
+    sure = "Probabilities are the model's own and no measure of truth"
+    if bundle.kind == "regression":
+        sure = "Its numbers are estimates"
     return (
         f"For texts like those it was trained on; on others, and on other languages, nothing is known of it.{few} "
-        f"{longer} Probabilities are the model's own and no measure of truth; decisions about people need a person."
+        f"{longer} {sure}; decisions about people need a person."
     )
 
 
@@ -262,14 +265,17 @@ def _scores(facts: Facts) -> str:
         value, *ends = facts.score
         units = "documents" if facts.metric.startswith("entity") else "rows"
         between = f" (95 % interval over {units}: {ends[0]:.3f} to {ends[1]:.3f})" if len(ends) == 2 else ""
-        lines.append(f"\nAll members together: {value:.3f}{between}.")
+        together = "All members together" if len(facts.seeds) > 1 else "In all"
+        lines.append(f"\n{together}: {value:.3f}{between}.")
     if facts.seeds:
         lines.append(f"\n{_spread(facts.seeds)}\n")
         rows = [f"| {one.seed} | {one.score:.3f} | {_note(one)} |" for one in facts.seeds]
         lines += [f"| seed | {facts.metric} | |", "|---|---|---|", *rows]
     for title, numbers in (("Baselines on the same rows", facts.baselines), ("Calibration", facts.calibration)):
         if numbers:
-            lines.append(f"\n{title}: {', '.join(f'{name} {value:.3f}' for name, value in numbers.items())}.")
+            lines.append(
+                f"\n{title}: {', '.join(f'{name} {round(value, 3) + 0.0:.3f}' for name, value in numbers.items())}."
+            )
     return "\n".join([*lines, *(f"\n{note}" for note in facts.notes)])
 
 

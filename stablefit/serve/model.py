@@ -25,7 +25,7 @@ from stablefit.paths import Tree
 from stablefit.serve import answers, entities, rows
 from stablefit.serve.answers import Answers, Entity
 from stablefit.serve.places import Place, locate
-from stablefit.training import host
+from stablefit.training import host, manifest
 from stablefit.training.bundle import Bundle
 
 CRF = "crf.json"  # of an exported tagger: the CRF's scores
@@ -220,9 +220,11 @@ def load(path: str | Path) -> Model:
     config = hf.load_config(bundle.folder)
     read = _exported if place.is_exported else _trained
     # Together: where there is only what transformers reads, its import takes as long as the rest.
-    with ThreadPoolExecutor(1) as aside:
+    with ThreadPoolExecutor(2) as aside:
         started = aside.submit(_tokenizer, bundle.folder, config.vocab_size)
+        checked = aside.submit(manifest.check, bundle.folder.parent, "put back a copy of it, or fit anew")
         members = tuple(jax.device_put(read(place, folder, config)) for folder in place.members)
+        checked.result()
         tokenizer = started.result()
     return Model(bundle, config, network(bundle, config), members, tokenizer, place.said)
 

@@ -55,7 +55,8 @@ def predict(
         while chunk := list(itertools.islice(source.rows, CHUNK)):
             kept, texts = _texts(model, source, columns, chunk)
             full = [i for i, parts in enumerate(texts) if any(part.strip() for part in parts)]
-            values = iter(_values(model, [texts[i] for i in full], len(names), joined=_joined(model, columns)))
+            asked_texts, lists = [texts[i] for i in full], source.form == "json"
+            values = iter(_values(model, asked_texts, len(names), _joined(model, columns), lists))
             asked = set(full)
             for i, row in enumerate(kept):
                 _check_row(source, row, added)
@@ -174,8 +175,10 @@ def _check_row(source: Source, row: Row, added: tuple[str, ...]) -> None:
         raise InputError(f"{source.name}:{row.line}: has a field {shown(twice[0])}, which is written; rename it")
 
 
-def _values(model: Model, texts: list[tuple[str, ...]], width: int, joined: bool) -> Iterator[tuple[Any, ...]]:
-    """The added cells of each row."""
+def _values(
+    model: Model, texts: list[tuple[str, ...]], width: int, joined: bool, lists: bool
+) -> Iterator[tuple[Any, ...]]:
+    """The added cells of each row; several labels as a list where the form has lists."""
     if not texts:
         return iter(())
     first = [" ".join(part for part in parts if part.strip()) if joined else parts[0] for parts in texts]
@@ -185,7 +188,7 @@ def _values(model: Model, texts: list[tuple[str, ...]], width: int, joined: bool
     separator = str(model.bundle.settings.get("label_separator") or ";")
     columns: list[list[Any]] = []
     if model.bundle.kind == "multilabel":
-        columns.append([separator.join(labels) for labels in found.values])
+        columns.append([list(labels) if lists else separator.join(labels) for labels in found.values])
     else:
         columns.append([value if isinstance(value, str) else _number(value) for value in found.values])
     if found.probabilities is not None:

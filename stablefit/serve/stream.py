@@ -61,6 +61,7 @@ class Source:
         said: sentences on what was found.
         size: of the file in bytes; 0 if nobody knows.
         position: how many bytes of it have been read.
+        marked: whether the file begins with a byte order mark, by which spreadsheets know that it is UTF-8.
         n_bad: rows left out, so far.
     """
 
@@ -72,6 +73,7 @@ class Source:
     said: tuple[str, ...] = ()
     size: int = 0
     position: Callable[[], int] = lambda: 0
+    marked: bool = False
     n_bad: int = 0
     skip_bad: bool = False
 
@@ -115,6 +117,7 @@ def open_table(path: str, *, skip_bad: bool = False) -> Source:
         said=said,
         size=size,
         position=lambda: size if stream.closed else stream.tell(),
+        marked=sample.startswith(tuple(mark for mark, _ in _MARKS)),
         skip_bad=skip_bad,
     )
     if start.startswith("["):
@@ -298,7 +301,8 @@ class Sink:
         else:
             self._part = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
             try:
-                self._file = self._part.open("w", encoding="utf-8", newline="")
+                marked = source.marked and source.form == "csv"
+                self._file = self._part.open("w", encoding="utf-8-sig" if marked else "utf-8", newline="")
             except OSError as error:
                 raise InputError(f"{path}: cannot be written ({error.strerror}); give another --out") from None
         delimiter = "\t" if self._path is not None and self._path.suffix.lower() == ".tsv" else source.delimiter

@@ -1,6 +1,8 @@
 """Files of entities: what they are taken for, and each finding where it must be made and none where all is well."""
 
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -336,7 +338,6 @@ def test_a_malformed_file_is_refused(tmp_path, capsys, bad):
     [
         (["a.conll", "--join"], "--join: a file of entities, as "),
         (["a.conll", "--id=x"], "--id: a file of entities"),
-        (["-", "--kind=tagging"], "--kind=tagging with standard input; give a file"),
         (["a.csv", "--scheme=iob2"], "--scheme: a table of labelled texts"),
         (["b.conll"], "b.conll is not there; give a file of tags"),
         (["a.conll", "--mute=SF499"], "--mute: code 'SF499' is not known"),
@@ -365,6 +366,82 @@ def test_the_command_says_it_within_a_terminal(tmp_path, columns, capsys):
     assert "SF107 serious: texts that the tokenizer does not know" in out
     assert max(len(line) for line in out.splitlines() if not line.startswith("/")) < 80
     assert cli.main(["check", str(tmp_path / "a.conll"), model, "--mute=SF102,SF107"]) == 0
+
+
+@pytest.mark.parametrize("kind", ["auto", "tagging"])
+@pytest.mark.parametrize("name", ["a.conll", "a.jsonl"])
+def test_standard_input_is_read_as_the_file(tmp_path, monkeypatch, capsys, columns, spans, kind, name):
+    columns()
+    spans()
+    tiny.write_model(tmp_path / "model", blocks=1)
+    monkeypatch.chdir(tmp_path)
+    told = []
+    for given in (name, "-"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((tmp_path / name).read_bytes())))
+        code = cli.main(["check", given, f"--kind={kind}", "--model=model", "--mute=SF107"])
+        out, err = capsys.readouterr()
+        assert (code, err) == (0, "")
+        told.append(out)
+    assert told[1] == told[0].replace(f"{name}\n", "standard input\n", 1)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Anna B-PER\nis O\nso B-\nyet O\n")))
+    assert cli.main(["check", "-", "--kind=tagging"]) == 2
+    assert capsys.readouterr().err.startswith("stablefit: standard input:3: ")
+    assert Path.cwd() == tmp_path
+
+
+# --- exports of Prodigy
+
+
+def task(text: str, *entities: tuple, answer: str = "accept", **more) -> dict:
+    spans = [{"start": s, "end": e, "label": name, "token_start": 0, "token_end": 0} for s, e, name in entities]
+    tokens = [{"text": text, "start": 0, "end": len(text), "id": 0}]
+    rest = {"_input_hash": 1, "_task_hash": 2, "meta": {"source": "x"}, "tokens": tokens}
+    return {"text": text, **rest, **({"spans": spans} if entities else {}), "answer": answer, **more}
+
+
+TASKS = [
+    task("it rains"),
+    task("Anna met us", (0, 4, "PER")),
+    task("Bruno met us", (0, 5, "LOC"), answer="reject"),
+    task("in Celle", (3, 8, "LOC"), answer="ignore"),
+    task("Clara met us", (0, 5, "PER")),
+]
+
+
+@pytest.mark.parametrize("form", ["lines", "array", "indented array"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "export"])
+def test_exports_of_prodigy(tmp_path, form, name):
+    content = {
+        "lines": "".join(json.dumps(one) + "\n" for one in TASKS),
+        "array": json.dumps(TASKS),
+        "indented array": json.dumps(TASKS, indent=2),
+    }[form]
+    (tmp_path / name).write_text(content)
+    assert own_tags.holds_tags(str(tmp_path / name))
+    (own,) = own_tags.read(str(tmp_path / name))
+    assert own.examples.texts == ["it rains", "Anna met us", "Clara met us"]
+    assert own.examples.entities == [[], [Span(0, 1, "PER")], [Span(0, 1, "PER")]]
+    assert own.said[0] == f"{'JSON lines' if form == 'lines' else 'a JSON array'} with text and spans"
+    assert "2 documents left out, whose answer is reject or ignore" in own.said
+    assert own.lines == {"lines": [1, 2, 5], "array": [1, 2, 5]}.get(form, own.lines)
+    assert len(set(own.examples.ids)) == 3
+
+
+def test_what_is_no_export_of_entities(tmp_path):
+    """Tasks of texts are a table; an array that breaks off, and one of declined tasks alone, are refused."""
+    file = tmp_path / "a.json"
+    for row in (task("a b", (0, 1, "X"), label="sport"), task("a b", (0, 1, "X"), accept=["sport"])):
+        file.write_text(json.dumps([row]))
+        assert not own_tags.holds_tags(str(file))
+    file.write_text(json.dumps([task("a"), task("b", (0, 1, "X"))])[:-9])
+    with pytest.raises(InputError, match=r"a\.json:1: not JSON"):
+        own_tags.read(str(file))
+    file.write_text(json.dumps([task("b", (0, 1, "X"), answer="reject")]))
+    with pytest.raises(InputError, match="no documents in it"):
+        own_tags.read(str(file))
+    file.write_text(json.dumps([task("a", (0, 1, "X")), {"text": "b"}]))
+    with pytest.raises(InputError, match=r":2: the line has no 'entities'"):
+        own_tags.read(str(file))
 
 
 # --- the parts

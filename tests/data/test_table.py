@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import json
 import sys
 import time
 
@@ -105,6 +106,15 @@ def test_a_file_as_people_have_it_is_read(write, name):
 def test_lines_are_those_that_rows_start_on(write):
     assert read_table(write('text,label\n"a\n\nb",x\n\nc,y\n')).lines == [2, 6]
     assert read_table(write('[{"a": 1},\n\n{"a":\n 2}, {"a": 3}]', "a.json")).lines == [1, 3, 4]
+
+
+def test_objects_that_share_a_line_are_told_apart(write):
+    """By their place in the array: what names a row by its line must not name another too."""
+    table = read_table(
+        write('\n[{"text": "a", "label": "x"}, {"text": "b", "label": "y"},\n{"text": "c", "label": "x"}]', "a.json")
+    )
+    assert table.lines == [1, 2, 3]
+    assert own.understand(table).examples.ids == ["a.json:1", "a.json:2", "a.json:3"]
 
 
 def test_all_faults_are_listed_and_counted(write):
@@ -273,3 +283,29 @@ def test_real_files(data_root, name):
 def test_headers_that_are_missing_are_found(data_root):
     with pytest.raises(InputError, match=r"train\.tsv:1: no header: 'gj04' is a value of later lines too"):
         read_table(data_root / "CoLA" / "train.tsv")
+
+
+def test_exports_of_prodigy(write):
+    """Fields that hold objects are left aside, and so are tasks that were declined; a label may still be no object."""
+    task = {"_input_hash": 1, "_task_hash": 2, "meta": {"page": 1}, "options": [{"id": "x"}], "spans": []}
+    task |= {"answer": "accept"}
+    chosen = [
+        task | {"text": "a", "accept": ["x"]},
+        task | {"text": "b", "accept": ["x", "y"], "spans": [{"start": 0}]},
+        task | {"text": "c", "accept": [], "answer": "ignore"},
+        task | {"text": "d", "accept": ["y"], "answer": "reject"},
+    ]
+    for content in (json.dumps(chosen), "".join(json.dumps(one) + "\n" for one in chosen)):
+        table = read_table(write(content, "a.json"))
+        assert table.columns == ("_input_hash", "_task_hash", "answer", "text", "accept")
+        assert [row[3:] for row in table.rows] == [("a", ("x",)), ("b", ("x", "y"))]
+        assert "2 rows left out, whose answer is reject or ignore" in table.found
+        assert "not read: meta, options, spans, which hold objects" in table.found
+        assert own.understand(table).choice.label == ("accept",)
+    asked = [task | {"text": text, "label": "x", "answer": text} for text in ("accept", "reject", "ignore")]
+    table = read_table(write(json.dumps(asked), "a.json"))
+    assert table.column("answer") == ["accept", "reject"]  # one label: the answer is what there is to learn
+    table = read_table(write(json.dumps([*asked, task | {"text": "d", "label": "y"}]), "a.json"))
+    assert table.column("label") == ["x", "y"]
+    with pytest.raises(TableError, match=":2: field 'n' is an object"):
+        read_table(write('{"text": "a", "n": 1}\n{"text": "a", "n": {}}\n', "a.jsonl"))

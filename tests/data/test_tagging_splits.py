@@ -1,11 +1,12 @@
 """Which documents train, validate and test."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
-from stablefit.data.tags.tagging_splits import Reading, choose, read_documents, units, unread
+from stablefit.data.tags.tagging_splits import Reading, choose, described, read_documents, units, unread
 from stablefit.data.tasks import get_task
 from stablefit.errors import InputError
 from tests import tiny
@@ -123,3 +124,20 @@ def test_a_column_that_counts_words_is_refused(tmp_path):
     (tmp_path / "train.conll").write_text("1\tAnna\tB-PER\n2\tsleeps\tO\n\n1\tBen\tB-PER\n")
     with pytest.raises(InputError, match="the first column counts the words"):
         read_documents(get_task("tagging"), str(tmp_path), 2, Reading())
+
+
+@pytest.mark.parametrize(
+    ("row", "how", "says"),
+    [
+        ("w1 B-X", {}, "column 1 holds the words, column 2 of 2 their tags"),
+        ("w1 B-X O", {}, "column 3 of 3 their tags; column 2 holds tags too, and label_column=2 reads them"),
+        ("w1 B-X O", {"tag": "2"}, "column 2 of 3 their tags; columns? 3 not read"),
+        ("1 w1 B-X", {"word": "2"}, "column 2 holds the words, column 3 of 3 their tags; column 1 not read"),
+    ],
+)
+def test_the_columns_that_are_read_are_said(tmp_path, row, how, says):
+    file = tmp_path / "train.conll"
+    file.write_text(f"{row}\n\n" * 3)
+    assert re.search(says, described(file, Reading(**how)))
+    (tmp_path / "train.jsonl").write_text('{"text": "a", "entities": []}\n')
+    assert described(tmp_path / "train.jsonl", Reading()) == "JSON lines with text and entities"

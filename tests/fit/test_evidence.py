@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -194,6 +195,13 @@ def test_headlines_say_what_a_manager_asks():
     assert "the number will be off by" in said
     assert "a bag of words is off by" in said
     assert "of 100 labels that it gives" in weigh(several(n=200)).headline
+
+
+def test_a_difference_of_r2_is_in_its_own_unit():
+    """A hundredth of it is no point."""
+    first = weigh(numbers(noise=9.0, repeats=2)).headline
+    assert re.search(r"R2 -?\d\.\d+ against 0\.\d+, a difference of -\d\.\d{3} \(-\d\.\d{3} to ", first), first
+    assert " points (" in weigh(classes(skill=0.5, frozen=2.0)).headline
 
 
 def test_agreement_by_hand():

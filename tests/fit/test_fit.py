@@ -1,6 +1,7 @@
 """`stablefit fit` on the tiny model: what it writes, that it goes on, that its numbers are those of its runs."""
 
 import csv
+import dataclasses
 import html
 import json
 import re
@@ -15,6 +16,7 @@ from scipy import special
 
 from stablefit import cli
 from stablefit.commands import fit
+from stablefit.fit import fit_report, fitting
 from stablefit.serve import card, model
 from stablefit.training import inputs
 from tests import tiny
@@ -98,6 +100,9 @@ def test_every_row_is_predicted_by_models_that_never_saw_it(done):
         expected = np.mean([special.softmax(one / temperatures[fold]) for _, one in said[row["id"]]], axis=0)
         assert [float(row["p_early"]), float(row["p_late"])] == pytest.approx(expected, abs=1e-4)
         assert row["label"] == ["early", "late"][expected.argmax()]
+    doubted = json.loads((done / "fit.json").read_text())["evidence"]["doubted"]
+    numbered = sorted((int(row["doubt"]), i) for i, row in enumerate(rows) if row["doubt"])
+    assert numbered == list(enumerate(doubted, start=1)) != []
 
 
 def test_the_model_is_that_of_its_runs_on_all_rows(done, place):
@@ -122,6 +127,16 @@ def test_the_heads_that_are_kept_are_divided_by_the_temperature(done):
     kept, trained = model.load(done).outputs(texts), model.load(cell).outputs(texts)
     assert abs(value - 1) > 0.01
     np.testing.assert_allclose(kept * value, trained, rtol=1e-4, atol=1e-5)
+
+
+def test_what_will_be_done_fits_a_terminal(place, tmp_path):
+    wishes = fitting.Wishes("a.csv", tmp_path, {"model": str(place / "model")}, keep="average")
+    columns = {"text_columns": "text", "label_column": "label", "max_length": 16}
+    read = dataclasses.replace(wishes, file=str(place / "own" / "train.csv"), fields={**wishes.fields, **columns})
+    long = "freed memory stays in the process; compiled programs are kept in /home/someone/.cache/stablefit/programs"
+    lines = fit_report.announcement(wishes, fitting.load(read, 48), long).splitlines()
+    assert [line for line in lines if len(line) > 80 and str(tmp_path) not in line and str(place) not in line] == []
+    assert "         /home/someone/.cache/stablefit/programs" in lines
 
 
 def test_the_same_command_goes_on_and_another_is_refused(done, place, capsys):

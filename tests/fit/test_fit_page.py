@@ -183,6 +183,27 @@ def test_long_texts_are_cut_and_long_lists_said():
     assert "word …" in page.text
 
 
+def test_the_verdict_stands_before_the_numbers():
+    """A table that is wider than the screen shows it all the same."""
+    page = Reader(render(weigh(numbers(repeats=2)), about()))
+    words = page.text[page.text.index("What fine-tuning adds") :]
+    assert re.search(r"compared with\s+by R2\s+seeds above\s+R2\s+mean absolute error", words)
+    assert re.search(r"mean\s+better\s+2 of 2\s+\+0\.", words)
+    assert "Both seeds give the same answer on" in Reader(render(weigh(classes(repeats=2)), about())).text
+    assert "All 3 seeds give the same answer on" in Reader(render(weigh(classes(repeats=3)), about())).text
+
+
+def test_how_many_labels_are_in_doubt_is_said():
+    evidence = weigh(classes(n=300, skill=1.0))
+    listed, more = len(evidence.suspects), len(evidence.doubted) - len(evidence.suspects)
+    assert listed > 0 < more
+    text = Reader(render(evidence, about())).text
+    assert f"{listed} of 300 rows. Models that never saw the row take another answer to be at least five times" in text
+    assert f"The labels of {more} more rows are in doubt, but less." in text
+    none = dataclasses.replace(evidence, suspects=(), doubted=())
+    assert "None stands out." in Reader(render(none, about())).text
+
+
 def test_a_diverged_repeat_is_said():
     oof = classes()
     oof.outputs[2, 0] = np.nan

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import html
+import io
 import json
 import re
 import shlex
@@ -20,7 +21,7 @@ from stablefit.configs import own_tags as own_tags_config
 from stablefit.data.tags import own_tags
 from stablefit.data.tags.ner import TaggedExamples
 from stablefit.data.tags.tagging import Span, strict_spans
-from stablefit.fit import entity_baselines, entity_evidence, entity_page, entity_rows, entity_scores
+from stablefit.fit import entity_baselines, entity_evidence, entity_page, entity_rows, entity_scores, entity_words
 from stablefit.fit.entity_predictions import Found, Predicted
 from stablefit.fit.fit_page import About
 from stablefit.fit.row_scores import Resamples
@@ -78,6 +79,18 @@ def test_it_leaves_a_page_the_entities_and_a_model(done):
     assert [one["name"] for one in record["baselines"]] == ["nothing", "dictionary", "frozen"]
     assert "30 sentences with" in page
     assert "Annotations that are probably wrong" in page
+
+
+def test_standard_input_is_fitted_as_the_file(place, tmp_path, monkeypatch):
+    content = (place / "own" / "train.bio").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert fit.main(["-", *arguments(place, tmp_path / "out", "--kind=tagging")[1:]]) == 0
+    assert fit.main(arguments(place, tmp_path / "file")) == 0
+    here, there = (rows_of(tmp_path / name / "out_of_fold.csv") for name in ("out", "file"))
+    assert [row["probability"] for row in here] == [row["probability"] for row in there]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content + b"w1 X-LOC\n")))
+    assert fit.main(["-", *arguments(place, tmp_path / "refused")[1:]]) == 2
+    assert not (tmp_path / "refused").exists()
 
 
 def test_every_entity_is_of_models_that_never_saw_its_document(done, place):
@@ -468,6 +481,12 @@ def test_a_dictionary_knows_the_other_folds_alone():
     assert known.types == {("Anna",): "PER"}  # May stands outside of entities more often
     assert entity_baselines.dictionary(documents, [0]).types == {("Anna",): "PER", ("May",): "PER"}
     assert known.find(documents.words[3]) == [Span(0, 1, "PER")]
+
+
+def test_where_nothing_is_gained_by_the_sure_alone_nothing_is_said():
+    cut = entity_scores.Cut(0.9, n=100, precision=0.99, recall=0.9)
+    assert "99 of 100 are right instead of 98" in entity_words.when_only_the_sure([cut], 101, 0.98)
+    assert entity_words.when_only_the_sure([cut], 101, 0.988) == ""
 
 
 def test_the_frozen_encoder_is_asked_at_every_word(place):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stablefit.fit import label_issues
-from stablefit.fit.evidence import weigh
+from stablefit.fit.evidence import OutOfFold, weigh
 from tests.fit.out_of_fold import classes, numbers, several
 
 
@@ -59,3 +59,29 @@ def test_suspect_numbers_and_labels():
     first = weigh(dataclasses.replace(oof, targets=targets)).suspects[0]
     assert first.id == "tickets.csv:7"
     assert first.given == f"quality: {'yes' if targets[5, 1] else 'no'}"
+
+
+def test_those_that_another_answer_is_five_times_as_likely_as_are_listed_and_the_others_numbered():
+    """Row 0: .9 against .1; rows 1 and 2: .8 against .2, which is in doubt and no more; the others are right."""
+    p = np.full((40, 2), (0.3, 0.7))
+    p[:20] = (0.7, 0.3)
+    p[0], p[1], p[2] = (0.1, 0.9), (0.2, 0.8), (0.8, 0.2)
+    given = np.repeat([0, 1], 20)
+    given[2] = 1
+    oof = OutOfFold("classification", ("no", "yes"), given, p[None], {}, [""] * 40, [f"a:{i}" for i in range(40)])
+    evidence = weigh(oof, n_resamples=20)
+    assert [row.id for row in evidence.suspects] == ["a:0"]
+    assert evidence.doubted == (0, 1, 2)
+    assert [s.row for s in label_issues.of_classes(p, given)] == [0, 1, 2]
+
+
+def test_rows_are_numbered_once_and_listed_ones_first():
+    """Of two labels of a row the surer one counts; a label that another is less likely than five times comes behind."""
+    many = several(n=200, skill=8.0)
+    targets = many.targets.copy()
+    targets[5] = 1 - targets[5]
+    evidence = weigh(dataclasses.replace(many, targets=targets), n_resamples=20)
+    assert len(set(evidence.doubted)) == len(evidence.doubted) > 0
+    listed = dict.fromkeys(row.id for row in evidence.suspects)
+    assert [f"tickets.csv:{i + 2}" for i in evidence.doubted[: len(listed)]] == list(listed)
+    assert evidence.doubted[0] == 5

@@ -15,7 +15,7 @@ from stablefit.commands import export as command
 from stablefit.data.tags import tagging
 from stablefit.errors import InputError
 from stablefit.models import crf, hf
-from stablefit.serve import crf_decoder, export, model
+from stablefit.serve import card, crf_decoder, export, model
 from tests.serve import making
 
 ROOT = Path(__file__).parents[2]
@@ -200,3 +200,15 @@ def test_the_card_names_no_place_and_no_text(tmp_path, tiny_root):
         assert said in text, said
     for file in ("README.md", "stablefit.json", "config.json"):
         assert "private" not in (written / file).read_text(), file
+
+
+def test_the_card_of_one_model_of_numbers_speaks_of_no_members(tiny_root):
+    facts = card.Facts(
+        metric="r2", seeds=(card.SeedScore(0, 0.5),), score=(0.5, 0.4, 0.6), how="rows", baselines={"mean": -0.0001}
+    )
+    text = card.card(making.bundle(tiny_root / "model", "regression"), facts)
+    assert "In all: 0.500 (95 % interval over rows: 0.400 to 0.600)." in text
+    assert "Baselines on the same rows: mean 0.000." in text
+    assert "All members" not in text
+    assert "Its numbers are estimates; decisions about people need a person." in text
+    assert "robabilit" not in text

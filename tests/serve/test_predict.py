@@ -41,7 +41,7 @@ def ask(fits, tmp_path, capsys):
 
 
 def table(text, delimiter=","):
-    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter))
 
 
 def test_classes(ask, fits):
@@ -59,6 +59,16 @@ def test_classes(ask, fits):
         assert float(row["agreement"]) == agreement
 
 
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-8"])
+def test_a_table_with_a_mark_is_written_with_one(ask, codec):
+    """A spreadsheet would read it in its own code page without one."""
+    _, written, _ = ask("classification", "text\nw1 🙂 é\n".encode(codec))
+    assert written.startswith("text,label" if codec == "utf-8" else "\ufefftext,label")
+    assert "w1 🙂 é" in written
+    _, written, _ = ask("classification", '{"text": "w1"}\n'.encode(codec), name="in.jsonl", out="o.jsonl")
+    assert written.startswith("{")
+
+
 def test_numbers_and_several_labels(ask, fits):
     _, written, _ = ask("regression", "text\nw1\nw2\n")
     rows = table(written)
@@ -71,6 +81,14 @@ def test_numbers_and_several_labels(ask, fits):
     assert list(rows[0]) == ["text", "labels", "p_red", "p_green", "p_blue", "agreement"]
     for row in rows:
         assert row["labels"] == ";".join(c for c in ("red", "green", "blue") if float(row[f"p_{c}"]) >= 0.5)
+
+
+def test_several_labels_are_a_list_in_json(ask):
+    """As they are in files of JSON lines that are trained on."""
+    code, written, _ = ask("multilabel", '{"text": "w1 w2"}\n{"text": "w7"}\n', name="in.jsonl", out="o.jsonl")
+    assert code == 0
+    for row in map(json.loads, written.splitlines()):
+        assert row["labels"] == [c for c in ("red", "green", "blue") if row[f"p_{c}"] >= 0.5]
 
 
 def test_entities_as_json(ask):

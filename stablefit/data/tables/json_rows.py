@@ -1,11 +1,16 @@
-"""JSON lines, and a JSON array of objects -> rows; a missing key or null is an empty cell."""
+"""JSON lines, and a JSON array of objects -> rows; a missing key or null is an empty cell.
+
+A field that holds nothing but objects is left aside.
+"""
 
 import json
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
+from stablefit.data.tables import prodigy
 from stablefit.data.tables.dialect import split_lines
-from stablefit.data.tables.rows import Cell, Fault, Raw, shown
+from stablefit.data.tables.names import is_known
+from stablefit.data.tables.rows import Cell, Fault, Raw, Row, counted, shown
 from stablefit.errors import InputError
 
 _BLANK = " \t\r\n"
@@ -32,7 +37,7 @@ def read(name: str, text: str) -> Raw:
     """
     start = text.lstrip(_BLANK)
     if start.startswith("["):
-        return _table(_array(name, text), "JSON array")
+        return _table(array(name, text), "JSON array")
     first_line = start.split("\n", 1)[0].strip()
     if first_line == "{" and "\n" in start:
         line = text[: len(text) - len(start)].count("\n") + 1
@@ -51,13 +56,28 @@ def _lines(text: str) -> Iterator[tuple[int, Any]]:
             yield number, ValueError(f"not JSON ({_reason(error)}); write one object a line")
 
 
-def _array(name: str, text: str) -> Iterator[tuple[int, Any]]:
-    """The line each element starts on, and the element. Behind an error nothing can be told apart: it ends the file."""
+def array(name: str, text: str, decoder: json.JSONDecoder | None = None) -> list[tuple[int, Any]]:
+    """The line each element of an array starts on, and the element; its place, from 1, where lines have several.
+
+    Args:
+        name: for messages.
+        decoder: of elements; None: that of tables, whose numbers stay as they are written.
+
+    Raises:
+        InputError: the array is broken. Behind an error nothing can be told apart: it ends the file.
+    """
+    found = list(_elements(name, text, decoder or _DECODER))
+    if len({line for line, _ in found}) < len(found):  # what names rows must tell them apart
+        found = [(place, one) for place, (_, one) in enumerate(found, start=1)]
+    return found
+
+
+def _elements(name: str, text: str, decoder: json.JSONDecoder) -> Iterator[tuple[int, Any]]:
     at = _skip(text, text.index("[") + 1)
     line = text.count("\n", 0, at) + 1
     while at < len(text) and text[at] != "]":
         try:
-            found, end = _DECODER.raw_decode(text, at)
+            found, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{name}:{line}: not JSON ({_reason(error)}); expected an object of the array") from None
         yield line, found
@@ -84,28 +104,67 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _table(objects: Iterator[tuple[int, Any]], title: str) -> Raw:
+class _Nested(NamedTuple):
+    """A value that no cell can hold, and what to say of it."""
+
+    what: str
+
+
+def _table(objects: Iterable[tuple[int, Any]], title: str) -> Raw:
     columns: dict[str, None] = {}
-    kept: list[tuple[int, dict[str, Cell]]] = []
+    kept: list[tuple[int, dict[str, Cell | _Nested]]] = []
     faults: list[Fault] = []
-    for line, found in objects:
+    found, said = _answered(objects)
+    for line, one in found:
         try:
-            cells = _cells(found)
+            cells = _cells(one)
         except ValueError as error:
             faults.append(Fault(line, str(error)))
             continue
         columns |= dict.fromkeys(cells)
         kept.append((line, cells))
-    return Raw(
-        columns=tuple(columns),
-        rows=[tuple(cells.get(column, "") for column in columns) for _, cells in kept],
-        lines=[line for line, _ in kept],
-        found=[title],
-        faults=faults,
-    )
+    aside = _aside(columns, [cells for _, cells in kept])
+    names = tuple(column for column in columns if column not in aside)
+    if aside:
+        said.append(f"not read: {', '.join(aside)}, which {'hold' if len(aside) > 1 else 'holds'} objects")
+    rows: list[Row] = []
+    lines: list[int] = []
+    for line, cells in kept:
+        row = [cells.get(column, "") for column in names]
+        if nested := next((cell for cell in row if isinstance(cell, _Nested)), None):
+            faults.append(Fault(line, nested.what))
+            continue
+        rows.append(tuple(cell for cell in row if not isinstance(cell, _Nested)))
+        lines.append(line)
+    return Raw(names, rows, lines, [title, *said], faults)
 
 
-def _cells(found: Any) -> dict[str, Cell]:
+def _answered(objects: Iterable[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[str]]:
+    """The objects without Prodigy's tasks that were declined, and what to say of these.
+
+    A rejected label is none. But where all tasks ask after one label, the answer is what there is to learn.
+    """
+    every = list(objects)
+    tasks = [one for _, one in every if isinstance(one, dict) and prodigy.is_task(one)]
+    asked = {label for one in tasks if isinstance(label := one.get("label"), str)}
+    leave = prodigy.is_ignored if len(asked) == 1 else prodigy.is_declined
+    kept = [(line, one) for line, one in every if not (isinstance(one, dict) and leave(one))]
+    n = len(every) - len(kept)
+    answers = "ignore" if len(asked) == 1 else "reject or ignore"
+    return kept, [f"{counted(n, 'row')} left out, whose answer is {answers}"] if n else []
+
+
+def _aside(columns: Iterable[str], rows: Sequence[Mapping[str, Cell | _Nested]]) -> list[str]:
+    """The columns of nothing but objects, which a program has for itself; not those that are known to hold texts."""
+    aside = []
+    for column in columns:
+        cells = [cell for row in rows if (cell := row.get(column, ""))]
+        if cells and all(isinstance(cell, _Nested) for cell in cells) and not is_known(column):
+            aside.append(column)
+    return aside
+
+
+def _cells(found: Any) -> dict[str, Cell | _Nested]:
     """The cells of an object.
 
     Raises:
@@ -123,13 +182,13 @@ def _cells(found: Any) -> dict[str, Cell]:
     return cells
 
 
-def _cell(key: str, value: Any) -> Cell:
+def _cell(key: str, value: Any) -> Cell | _Nested:
     if isinstance(value, list):
         if not all(isinstance(piece, str | bool) for piece in value):
-            raise ValueError(f"field {shown(key)} is a list with more than texts and numbers in it; expected labels")
+            return _Nested(f"field {shown(key)} is a list with more than texts and numbers in it; expected labels")
         return tuple(_scalar(piece) for piece in value)
     if isinstance(value, dict):
-        raise ValueError(f"field {shown(key)} is an object; expected a text, a number, or a list of labels")
+        return _Nested(f"field {shown(key)} is an object; expected a text, a number, or a list of labels")
     return _scalar(value)
 
 

@@ -35,10 +35,12 @@ LABELS = (
         *("stars", "emotion", "emotions", "polarity", "stance", "quality", "grade", "is_duplicate", "similarity"),
         *("yield", "classes", "outcome"),
     ),
+    ("accept",),  # the options that were chosen, in Prodigy's exports
 )
 IDS = ("id", "ids", "idx", "index", "uid", "guid", "uuid", "row_id", "example_id", "pairid", "pair_id")
 
-_KNOWN = {name for names in (*PAIRS, *TEXTS, *LABELS, IDS) for name in names}
+# Without the last, which is as often a label itself: this tells a header from a row.
+_KNOWN = {name for names in (*PAIRS, *TEXTS, *LABELS[:-1], IDS) for name in names}
 
 
 def plain(name: str) -> str:

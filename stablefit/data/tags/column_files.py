@@ -121,6 +121,26 @@ def layout(path: str, found: Sequence[Sentence], word: int | None = None, tag: i
     return Layout(word, width - 1 if tag is None else tag, width, others)
 
 
+def described(there: Layout, setting: str) -> str:
+    """Which columns are read, in words.
+
+    Args:
+        setting: what sets the column of tags.
+
+    >>> described(Layout(0, 2, 3, ()), "--label")
+    'column 1 holds the words, column 3 of 3 their tags; column 2 not read'
+    """
+    unread = [column + 1 for column in range(there.width) if column not in (there.word, there.tag)]
+    said = f"column {there.word + 1} holds the words, column {there.tag + 1} of {there.width} their tags"
+    if there.others:
+        named = " and ".join(str(column + 1) for column in there.others)
+        said += f"; column {named} holds tags too, and {setting}={there.others[0] + 1} reads them"
+    if unread:
+        columns = "column" if len(unread) == 1 else "columns"
+        said += f"; {columns} {', '.join(map(str, unread))} not read"
+    return said
+
+
 def _types(found: Sequence[Sentence], column: int) -> set[str]:
     """What the tags of a column are of."""
     values = {row[column] for sentence in found for row in sentence.rows if len(row) > column}

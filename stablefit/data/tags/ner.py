@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import re
 import sys
 from collections import Counter
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from stablefit.data.readers import read_text  # one way to read text, with one set of messages
+from stablefit.data.tables import prodigy
 from stablefit.data.tables.rows import Fault, TableError
-from stablefit.data.tags import column_files, utf16
+from stablefit.data.tags import column_files, json_documents, utf16
 from stablefit.data.tags.tagging import Scheme, Span, checked_spans, first_fault, strict_spans
 from stablefit.data.tags.words import Unit, split_text
 from stablefit.errors import InputError
@@ -216,6 +216,9 @@ def read_spans(
 ) -> TaggedExamples:
     """A file of JSON lines, `{"text": ..., "entities": [{"label": ..., "start": ..., "end": ...}]}`.
 
+    An array of such objects will do as well. Prodigy's `spans` are read as `entities`, and its tasks that were rejected
+    or ignored are left out.
+
     Starts and ends count the text's characters (Unicode code points) from 0; the end is exclusive. An entity's "text",
     where there is one, must be what stands there: a file that counts differently is found out by it. Other fields are
     not looked at. White space is no word, and is cut off an entity's ends. Entities that begin or end within a word are
@@ -234,14 +237,11 @@ def read_spans(
     path = Path(path)
     found = TaggedExamples(words=[], entities=[], ids=[], texts=[], bounds=[], groups=[], unrepresented=[])
     faults: list[Fault] = []
-    # Only a newline ends a line: str.splitlines would also cut at the U+2028 that texts hold.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, row in json_documents.rows(path):
         try:
-            text, words, bounds, in_words = _line(line, unit, units16)
+            text, words, bounds, in_words = _line(row, unit, units16)
         except InputError as error:
-            faults.append(Fault(number, str(error) + ("" if units16 else _hint(line, unit))))
+            faults.append(Fault(number, str(error) + ("" if units16 else _hint(row, unit))))
             continue
         found.words.append(words)
         found.entities.append([span for span, _ in in_words if span is not None])
@@ -252,30 +252,30 @@ def read_spans(
         found.groups.append(len(found.groups))
     if faults and (not skip_bad or not found.words):
         raise TableError(str(path), faults)
+    if not found.words:
+        raise InputError(f"{path}: no documents in it, expected objects with text and entities")
     return dataclasses.replace(found, n_skipped=len(faults))
 
 
-def _line(line: str, unit: Unit, units16: bool) -> tuple[str, list[str], np.ndarray, list[tuple[Span | None, str]]]:
+def _line(row: Any, unit: Unit, units16: bool) -> tuple[str, list[str], np.ndarray, list[tuple[Span | None, str]]]:
     """Text, words, their bounds, and each entity in words with its type."""
-    text, spans = _document(line, units16)
+    text, spans = _document(row, units16)
     words, bounds = split_text(text, unit)
     return text, words, bounds, [(_in_words(text, one, bounds), one.type) for one in checked_spans(spans, len(text))]
 
 
-def _hint(line: str, unit: Unit) -> str:
+def _hint(row: Any, unit: Unit) -> str:
     """Says so if a faulty line is none when its starts and ends are taken for UTF-16 units."""
     try:
-        text, *_ = _line(line, unit, True)
+        text, *_ = _line(row, unit, True)
     except InputError:
         return ""
     return "; counted in UTF-16 units it fits: write starts and ends in characters" if utf16.has_pairs(text) else ""
 
 
-def _document(line: str, units16: bool) -> tuple[str, list[Span]]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}") from None
+def _document(row: Any, units16: bool) -> tuple[str, list[Span]]:
+    if isinstance(row, InputError):
+        raise row
     text = _field(row, "text", str, "the line")
     if not text.strip():
         raise InputError("text is empty, expected one with words")
@@ -286,7 +286,9 @@ def _document(line: str, units16: bool) -> tuple[str, list[Span]]:
             f"character {error.start} of the text is half of a surrogate pair; write both halves"
         ) from None
     spans = []
-    for i, entity in enumerate(_field(row, "entities", list, "the line"), start=1):
+    name = json_documents.field(row)
+    there = [] if name not in row and prodigy.is_task(row) else _field(row, name, list, "the line")
+    for i, entity in enumerate(there, start=1):
         where = f"entity {i}"
         start, end, label = (_field(entity, name, kind, where) for name, kind in _SPAN_FIELDS)
         if units16:
@@ -297,9 +299,9 @@ def _document(line: str, units16: bool) -> tuple[str, list[Span]]:
         if (fault := _label_fault(span.type)) is not None:
             raise InputError(f"{where} has the label {label!r}, which {fault}")
         [span] = checked_spans([span], len(text))
-        there = text[span.start : span.end]
-        if entity.get("text", there) != there:
-            raise InputError(f"{where} has the text {entity['text']!r}, but {span.start}:{span.end} holds {there!r}")
+        held = text[span.start : span.end]
+        if entity.get("text", held) != held:
+            raise InputError(f"{where} has the text {entity['text']!r}, but {span.start}:{span.end} holds {held!r}")
         spans.append(span)
     return text, spans
 

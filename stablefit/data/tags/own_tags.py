@@ -1,6 +1,5 @@
 """A person's own file of entities, as it is understood: which columns, which scheme, what a word is."""
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 from stablefit.data import tasks
 from stablefit.data.readers import read_text
 from stablefit.data.tables.rows import counted
-from stablefit.data.tags import column_files, tagging_splits, utf16
+from stablefit.data.tags import column_files, json_documents, tagging_splits, utf16
 from stablefit.data.tags.ner import TaggedExamples, check_labels, label_set
 from stablefit.data.tags.tagging_splits import Reading
 from stablefit.data.tags.words import Unit
@@ -92,19 +91,10 @@ def holds_tags(place: str) -> bool:
         return False
     with path.open("rb") as stream:
         start = stream.read(_PEEK).removeprefix(b"\xef\xbb\xbf")
-        if start.lstrip().startswith(b"{"):
-            return _has_entities((start + stream.readline()).lstrip().split(b"\n", 1)[0])
+        if json_documents.begin(start):
+            return json_documents.hold_entities((start + stream.readline()).decode("utf-8", "ignore"))
     lines = start.decode("utf-8", "ignore").split("\n")
     return _has_tags("\n".join(lines[:-1] if len(start) == _PEEK else lines))
-
-
-def _has_entities(line: bytes) -> bool:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    entities = row.get("entities") if isinstance(row, dict) else None
-    return isinstance(entities, list) and "label" not in row and all(isinstance(one, dict) for one in entities)
 
 
 def _has_tags(text: str) -> bool:
@@ -165,7 +155,7 @@ def _columns(file: Path, asked: Asked) -> OwnTags:
     unit: Unit = asked.unit or ("character" if single else "word")  # pyright: ignore[reportAssignmentType]
     examples = tagging_splits.read_file(file, unit, how)
     starts = sum(t.startswith("I-") and (i == 0 or one[i - 1][2:] != t[2:]) for one in tags for i, t in enumerate(one))
-    said = [_columns_said(there), f"tags: {scheme.upper()}"]
+    said = [column_files.described(there, "--label"), f"tags: {scheme.upper()}"]
     if single and unit == "character":
         said.append("every word is one character, and they are read as a text without spaces")
     return _understood(file, examples, unit, how, said, utf16.Fitting(0, 0), (starts, _n_entities(examples)), True)
@@ -180,18 +170,6 @@ def _number(name: str, value: str) -> int | None:
 def _named(column: int, default: int) -> str:
     """A column as a config has it, which leaves out what is read anyway."""
     return "" if column == default else str(column + 1)
-
-
-def _columns_said(there: column_files.Layout) -> str:
-    unread = [column + 1 for column in range(there.width) if column not in (there.word, there.tag)]
-    said = f"column {there.word + 1} holds the words, column {there.tag + 1} of {there.width} their tags"
-    if there.others:
-        named = " and ".join(str(column + 1) for column in there.others)
-        said += f"; column {named} holds tags too, and --label={there.others[0] + 1} reads them"
-    if unread:
-        columns = "column" if len(unread) == 1 else "columns"
-        said += f"; {columns} {', '.join(map(str, unread))} not read"
-    return said
 
 
 def _objects(file: Path, asked: Asked) -> OwnTags:
@@ -212,7 +190,9 @@ def _objects(file: Path, asked: Asked) -> OwnTags:
     if unit == "word":
         examples = tagging_splits.read_file(file, unit, how, units16=as_units)
     what = "single characters" if unit == "character" else "runs of letters and digits, and other signs alone"
-    said = ["JSON lines with text and entities", f"words are {what}"]
+    said = [json_documents.described(file), f"words are {what}"]
+    if n := json_documents.n_declined(file):
+        said.append(f"{counted(n, 'document')} left out, whose answer is reject or ignore")
     if as_units:
         said.append("starts and ends are read as UTF-16 units here; training refuses them")
     return _understood(file, examples, unit, how, said, count, (0, 0), False)
@@ -221,14 +201,10 @@ def _objects(file: Path, asked: Asked) -> OwnTags:
 def _utf16_of(file: Path) -> utf16.Fitting:
     """The entities of a file that fit in one way of counting alone; of lines that can be read."""
     total = utf16.Fitting(0, 0)
-    for line in read_text(file).split("\n"):
-        try:
-            row: Any = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
+    for _, row in json_documents.rows(file):
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             continue
-        entities = [one for one in row.get("entities") or () if _is_span(one)]
+        entities = [one for one in row.get(json_documents.field(row)) or () if _is_span(one)]
         one = utf16.fitting(row["text"], entities)
         total = utf16.Fitting(*(a + b for a, b in zip(total, one, strict=True)))
     return total

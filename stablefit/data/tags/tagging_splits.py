@@ -1,18 +1,22 @@
 """Train, validation and test of a tagging task: from its files, or by k-fold cross-validation of one file."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from stablefit.data.readers import read_text
 from stablefit.data.splits import balanced_subset, k_fold
+from stablefit.data.tags import column_files, json_documents
 from stablefit.data.tags.ner import TaggedExamples, check_labels, label_set, read_columns, read_spans
 from stablefit.data.tags.tagging import Scheme
 from stablefit.data.tags.words import Unit
 from stablefit.data.tasks import Part, Task, find_file, task_file
 from stablefit.errors import InputError
 
+_LOOKED_AT = 2000  # sentences that show what the columns hold
 FOLDS_SEED = 0  # one cut for every run: seeds of runs must not change the data
 VALIDATION_SHARE = 10  # one document in so many of those that are not held out chooses the best step
 
@@ -84,7 +88,7 @@ def unread(task: Task, data_dir: str, parts: Sequence[Part] = ("dev", "test")) -
 
 
 def read_file(file: Path, unit: Unit, how: Reading, *, units16: bool = False) -> TaggedExamples:
-    """A file of columns, or of JSON lines, whatever it is called.
+    """A file of columns, or of JSON objects, whatever it is called.
 
     Args:
         units16: whether the offsets of JSON lines count UTF-16 units.
@@ -99,14 +103,26 @@ def read_file(file: Path, unit: Unit, how: Reading, *, units16: bool = False) ->
     return read_columns(file, how.scheme, characters=characters, word=word, tag=tag, skip_bad=how.skip_bad)
 
 
+def described(file: Path, how: Reading) -> str:
+    """What is read of a file that has been read so, in words; of a file of columns which ones."""
+    if holds_objects(file):
+        return json_documents.described(file)
+    sentences = column_files.sentences(read_text(file), comments=how.column("word") > 0)
+    found = list(itertools.islice(sentences, _LOOKED_AT))
+    width = len(found[0].rows[0])
+    word, tag = how.column("word"), how.column("tag") % width
+    others = tuple(column for column in column_files.tag_columns(found) if column not in (word, tag))
+    return column_files.described(column_files.Layout(word, tag, width, others), "label_column")
+
+
 def holds_objects(file: Path) -> bool:
-    """Whether a file is one of JSON lines."""
+    """Whether a file is one of JSON objects, a line each or in an array."""
     return file.suffix in (".jsonl", ".json") or (file.is_file() and _begins_with_an_object(file))
 
 
 def _begins_with_an_object(file: Path) -> bool:
     with file.open("rb") as stream:
-        return stream.read(200).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b'{"')
+        return json_documents.begin(stream.read(200).removeprefix(b"\xef\xbb\xbf"))
 
 
 def units(groups: Sequence[int], folds: int) -> np.ndarray:
