@@ -6,7 +6,8 @@ TORCH_PYTHON is of an environment with stablefit's requirements and PyTorch. Mod
 by transformers, with a vocabulary of 4,000, biases and scales moved off 0 and 1; NAME=DIR adds a directory with real
 weights. Each is saved by transformers, read by stablefit, and given a batch of rows of 48, 31 and 5 tokens with
 padding, and two token types where there are two. `hidden` and `logits` are largest differences, `gradient` is the
-largest difference over the largest gradient, all in float32; `bf16` is the root mean square difference of hidden states
+largest difference over the largest gradient, all in float32 (`gradient_f64` and `torch_gradient_f64` are ours and
+theirs beside the same in float64, which some rows lack); `bf16` is the root mean square difference of hidden states
 in bfloat16 from the same program's in float32, ours over theirs. `exact` says that load, save and load gives the same
 bits, `opened` that transformers opens what was saved and computes the same logits to 1e-5. Seconds are of one forward
 and backward pass over 8 rows of 64, the median of five, dropout off, and of our compilation. A row is written as soon
@@ -162,6 +163,7 @@ def compare(model: Any) -> dict[str, Any]:
         hidden, logits = run(params, jnp.float32)
         gradient = jax.jit(jax.grad(loss))(params)
         real = of["segments"].astype(bool)
+        their_gradient = theirs.gradient(of)
         their_hidden, their_logits = theirs.outputs(of)
         row = {
             "family": family.title,
@@ -169,15 +171,22 @@ def compare(model: Any) -> dict[str, Any]:
             "parameters": report.num_parameters,
             "hidden": float(np.abs(np.asarray(hidden) - their_hidden)[real].max()),
             "logits": float(np.abs(np.asarray(logits) - their_logits).max()),
-            "gradient": _gradient_apart(gradient, theirs.gradient(of), config),
+            "gradient": _gradient_apart(gradient, their_gradient, config),
             "exact": bool(exact),
             "opened": bool(np.abs(opened - their_logits).max() <= 1e-5),
         }
+        model.to(torch.float64)
+        right = theirs.gradient(of)
+        model.to(torch.float32)
+        largest = max(float(np.abs(g).max()) for g in right.values())
+        row["gradient_f64"] = _gradient_apart(gradient, right, config)
+        row["torch_gradient_f64"] = max(float(np.abs(their_gradient[k] - g).max()) for k, g in right.items()) / largest
         rough = np.asarray(run(params, jnp.bfloat16)[0])
-        their_rough = Theirs(model.to(torch.bfloat16)).outputs(of)[0]
+        their_rough = Theirs(model.to(torch.bfloat16)).outputs(of)[0]  # rounds the weights: nothing is compared after
         ours, other = (_rms(a - b, real) for a, b in ((rough, hidden), (their_rough, their_hidden)))
         model.to(torch.float32)
-        return {**row, "bf16": ours / other, **_seconds(theirs, params, config)}
+        row["bf16"] = ours / other
+        return {**row, **_seconds(theirs, params, config)}
 
 
 def _rms(apart: np.ndarray, real: np.ndarray) -> float:
