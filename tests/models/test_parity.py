@@ -16,7 +16,7 @@ from stablefit.models.heads import SequenceClassifier
 from tests.golden import make_encoder as golden
 from tests.golden import make_families
 from tests.models import family_cases as cases
-from tests.models import test_families
+from tests.models import test_families, test_family_rules
 from tests.models.test_encoder import assert_gradients_close, inputs_of, loss_of, params_from
 
 pytestmark = [
@@ -117,12 +117,12 @@ def test_the_conversion_in_the_message_works(tmp_path, torch):
     np.testing.assert_array_equal(params["pooler"]["bias"], golden.tiny_weights()["pooler.dense.bias"])
 
 
-@pytest.mark.parametrize(("name", "pooling"), [(name, pooling) for name, pooling in test_families.STOCK])
+@pytest.mark.parametrize(("name", "pooling"), [(name, pooling) for name, pooling in test_family_rules.STOCK])
 def test_torch_reads_every_family_as_we_do(name, pooling, tmp_path, torch):
     from transformers import AutoModelForSequenceClassification
 
     config = test_families.config_of(name)
-    params = test_families.reading(name, pooling)
+    params = test_family_rules.reading(name, pooling)
     try:
         stock, deeper = hf_export.stock(params, config, pooling)
     except hf.InputError:
