@@ -3,7 +3,8 @@
     python examples/mixout_and_layer_decay_nnx.py
 
 The toy of the linen example: one curve from much data, then a shifted one from sixteen points. Here both methods are
-links of the optax chain, so the training step only passes one more argument, `grad_fn`.
+links of the optax chain, so the training step only passes one more argument, `grad_fn`. The network has a dropout,
+whose random state belongs to the module: `copy=True` gives the pass at the mixed parameters a module of its own.
 """
 
 import jax
@@ -15,15 +16,16 @@ from stablefit.methods import as_gradient_transformation, mixout, scale_by_adam,
 
 
 class Regressor(nnx.Module):
-    """Two hidden blocks and a head."""
+    """Two hidden blocks, a dropout and a head."""
 
     def __init__(self, width: int, rngs: nnx.Rngs):
         self.layer_0 = nnx.Linear(1, width, rngs=rngs)
         self.layer_1 = nnx.Linear(width, width, rngs=rngs)
+        self.dropout = nnx.Dropout(0.02, rngs=rngs)
         self.head = nnx.Linear(width, 1, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return self.head(nnx.tanh(self.layer_1(nnx.tanh(self.layer_0(x)))))
+        return self.head(self.dropout(nnx.tanh(self.layer_1(nnx.tanh(self.layer_0(x))))))
 
 
 def curve(key: jax.Array, n: int, shift: float) -> tuple[jax.Array, jax.Array]:
@@ -43,11 +45,15 @@ def pretrain_step(model: Regressor, optimizer: nnx.Optimizer, x: jax.Array, y: j
 
 @nnx.jit
 def finetune_step(model: Regressor, optimizer: nnx.Optimizer, x: jax.Array, y: jax.Array) -> None:
-    graph, params = nnx.split(model)
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
 
     def gradient(params, step):
-        del step
-        return jax.grad(lambda p: mse(nnx.merge(graph, p), x, y))(params)
+        # The gradient is taken inside the optimizer: without a copy it would change the dropout's state from there. The
+        # copy's random state is that of the start, so the step is folded in.
+        own = jax.tree.map(
+            lambda x: jax.random.fold_in(x, step) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x, rest
+        )
+        return jax.grad(lambda p: mse(nnx.merge(graph, p, own, copy=True), x, y))(params)
 
     # The first argument is not read: mixout takes the gradient itself, at the mixed parameters.
     optimizer.update(model, params, grad_fn=gradient)
@@ -68,10 +74,10 @@ def main() -> tuple[float, float]:
     )
     optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
     few, new = curve(jax.random.key(1000), 16, shift=0.7), curve(jax.random.key(1001), 256, shift=0.7)
-    before = float(mse(model, *new))
+    before = float(mse(nnx.view(model, deterministic=True), *new))
     for _ in range(200):
         finetune_step(model, optimizer, *few)
-    after = float(mse(model, *new))
+    after = float(mse(nnx.view(model, deterministic=True), *new))
     print(f"nnx, 16 points, mixout 0.3, layer decay 0.8: error {before:.3f} before, {after:.3f} after")
     return before, after
 

@@ -6,6 +6,8 @@ Sixteen messages, an encoder of any family (docs/encoders.md), mixout in the los
 the optax chain. The head is a linen module of the project's own.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -67,7 +69,7 @@ def main() -> tuple[float, float]:
 
     def loss(params, inputs, labels, key=None):
         rngs = None if key is None else {"dropout": key}
-        logits = model.apply({"params": params}, *inputs, deterministic=key is None, rngs=rngs)
+        logits: Any = model.apply({"params": params}, *inputs, deterministic=key is None, rngs=rngs)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     anchor, state = transform.init(params), tx.init(params)
