@@ -1,6 +1,6 @@
 """docs/encoders.md's table of verified models, from benchmarks/results/parity.json.
 
-    python -m benchmarks.parity_page
+python -m benchmarks.parity_page
 """
 
 import json

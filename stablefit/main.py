@@ -60,7 +60,7 @@ def _run(argv: Sequence[str]) -> int:
         print(plan.announcement(job, process), end="\n\n", flush=True)
         if flags.plan:
             file = workdir / "results.jsonl"
-            rows = [row for row in rundir.read_lines(file) if row["seed"] in config.seeds] if file.is_file() else []
+            rows = [row for row in rundir.seed_rows(file) if row["seed"] in config.seeds] if file.is_file() else []
             if rows:
                 left = plan.minutes([(job, rows)])
                 print(

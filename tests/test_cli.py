@@ -233,8 +233,8 @@ def test_clean_refuses_in_one_line(argv, said, study, capsys, monkeypatch):
 
 def test_clean_leaves_a_run_alone_that_is_going_on(study, tmp_path, capsys):
     config = settings.read(tiny.config(tmp_path, learning_rate=0.2, seeds=(0, 1, 2)))
-    before = contents(study)
     with rundir.RunDirectory(study / "cells" / "b", config):
+        before = contents(study)  # its start removes the states of finished seeds
         assert clean.main([str(study), "--yes"]) == 2
     assert "cells/b is in use by another process" in capsys.readouterr().err
     assert contents(study) == before

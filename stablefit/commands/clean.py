@@ -80,11 +80,11 @@ def parameters(run: Path, keep: str) -> list[Path]:
         run: a run's directory.
         keep: best: only the last parameters go; none: the best go too.
     """
-    from stablefit.training.rundir import read_lines
+    from stablefit.training.rundir import seed_rows
 
     names = ["last", *(["best"] if keep == "none" else [])]
     names += [f".{name}{REMOVED}" for name in ("last", "best")]
-    seeds = [run / f"seed_{row['seed']}" for row in read_lines(run / "results.jsonl")]
+    seeds = [run / f"seed_{row['seed']}" for row in seed_rows(run / "results.jsonl")]
     folders = [seed / name for seed in seeds if not seed.is_symlink() for name in names]
     return [folder for folder in folders if folder.is_dir() and not folder.is_symlink()]
 

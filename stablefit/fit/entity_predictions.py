@@ -14,6 +14,7 @@ from stablefit.data.tags.ner import TaggedExamples
 from stablefit.data.tags.tagging import Span
 from stablefit.paths import Tree
 from stablefit.serve import entities
+from stablefit.training import manifest
 from stablefit.training.job import Job
 
 
@@ -77,6 +78,7 @@ def read(workdir: Path, job: Job) -> dict[int, Said]:
         file = workdir / "cells" / job.settings.fingerprint / f"seed_{seed}" / "predictions.npz"
         if not file.is_file():
             continue
+        manifest.check(file, "remove the folder of the seed and its row, and fit again")
         with np.load(file, allow_pickle=False) as stored:
             names, emissions = stored["test_documents"].tolist(), stored["test_emissions"]
             scores = {name: stored[f"test_{name}"] for name in ("transitions", "start", "end")}

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from stablefit.errors import InputError
-from stablefit.methods.numeric import Scalar, check_range, widen
-from stablefit.methods.weight_decay import add_weight_decay, decay_mask
+from stablefit.methods.masks import PerLeaf
+from stablefit.methods.numeric import Scalar, check_range, known_number, widen
+from stablefit.methods.weight_decay import add_weight_decay
 
 _NAMED_CORRECTIONS = {"both": (True, True), "none": (False, False), "first": (True, False), "second": (False, True)}
 
@@ -68,7 +69,8 @@ def scale_by_adam(
     order of the decay too; here each is its own choice. "second" alone: St John, "AdamD", 2021.
     """
     for name, value in {"b1": b1, "b2": b2}.items():
-        if isinstance(value, int | float) and not 0 <= value < 1:
+        known = known_number(f"Adam's {name}", value)
+        if known is not None and not 0 <= known < 1:
             raise InputError(f"Adam's {name} is {value}; it must lie in [0, 1)")
     check_range("Adam's eps", eps, 0)
     correct_first, correct_second = _corrections(bias_correction)
@@ -121,10 +123,10 @@ def adamw(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.0,
+    weight_decay: optax.ScalarOrSchedule = 0.0,
     *,
     bias_correction: Any = "both",
-    mask: Any = decay_mask,
+    mask: PerLeaf | None = "default",
 ) -> optax.GradientTransformation:
     """AdamW as in torch: the decay is decoupled from the moments and scaled by the learning rate.
 
@@ -133,7 +135,7 @@ def adamw(
     Args:
         learning_rate: a number or a schedule.
         b1, b2, eps, bias_correction: as in `scale_by_adam`.
-        weight_decay: at least 0; 0 is the identity.
+        weight_decay: at least 0, a number or a schedule; 0 is the identity.
         mask: which leaves decay, as in `add_weight_decay`; by default all but biases and LayerNorm scales.
 
     Returns:
@@ -160,9 +162,9 @@ def bert_adam(
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-6,
-    weight_decay: Scalar = 0.01,
+    weight_decay: optax.ScalarOrSchedule = 0.01,
     *,
-    mask: Any = decay_mask,
+    mask: PerLeaf | None = "default",
 ) -> optax.GradientTransformation:
     """The optimizer of TF BERT: Adam without bias correction, and decoupled weight decay.
 

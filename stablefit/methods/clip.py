@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from stablefit.methods.numeric import Scalar, check_range, is_constant, widen
+from stablefit.methods.numeric import Scalar, check_range, depth_axis, is_constant, norm, widen
+from stablefit.paths import find_stack, map_named
 
 
 def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformation:
@@ -43,13 +44,17 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformation:
     return _clip(max_norm, factors)
 
 
-def clip_by_component_norm(max_norm: Scalar) -> optax.GradientTransformation:
+def clip_by_component_norm(
+    max_norm: Scalar, *, stack: str | None = None, axis: int | None = None
+) -> optax.GradientTransformation:
     """Scale each tensor's update down on its own, so that its norm is at most `max_norm`.
 
         g_i = g_i min(1, max_norm / |g_i|)   for each leaf i
 
     Args:
         max_norm: above 0; a Python number or a scalar that may be traced. `math.inf` is the identity.
+        stack, axis: where scan-over-layers keeps all blocks in one leaf: what holds such leaves, and the axis of depth.
+            Each block is a tensor of its own then.
 
     Returns:
         An `optax.GradientTransformation` without state.
@@ -67,7 +72,8 @@ def clip_by_component_norm(max_norm: Scalar) -> optax.GradientTransformation:
     """
 
     def factors(updates: Any) -> Any:
-        return jax.tree.map(lambda u: _factor(jnp.linalg.norm(widen(u)), max_norm), updates)
+        found = None if axis is None else find_stack(updates, stack=stack, axis=axis)
+        return map_named(lambda name, u: _factor(norm(widen(u), depth_axis(found, name)), max_norm), updates)
 
     return _clip(max_norm, factors)
 
@@ -84,6 +90,6 @@ def _clip(max_norm: Scalar, factors: Callable[[Any], Any]) -> optax.GradientTran
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-def _factor(norm: jax.Array, max_norm: Scalar) -> jax.Array:
+def _factor(length: jax.Array, max_norm: Scalar) -> jax.Array:
     # The factor is exactly 1 within the limit, and the division is safe at a norm of 0.
-    return jnp.where(norm > max_norm, max_norm / jnp.where(norm > max_norm, norm, 1), 1)
+    return jnp.where(length > max_norm, max_norm / jnp.where(length > max_norm, length, 1), 1)

@@ -1,18 +1,23 @@
 """Decay toward the pre-trained weights, in its three placements, and its selective form."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from stablefit.errors import InputError
-from stablefit.methods.numeric import Scalar, check_range, is_constant, widen
-from stablefit.methods.weight_decay import decay_mask
-from stablefit.paths import select
+from stablefit.methods.conventions import is_float
+from stablefit.methods.masks import PerLeaf, per_leaf
+from stablefit.methods.numeric import Scalar, check_range, depth_axis, is_constant, norm, widen
+from stablefit.methods.scheduled import scheduled
+from stablefit.methods.weight_decay import check_params, decay_mask
+from stablefit.paths import find_stack, map_named, select
 
-Weights = Callable[[Any], Any] | Any | None  # a tree of multipliers, or a function from the parameters to one; None: 1
+Weights = PerLeaf | None  # multipliers; None is 1
 
 HEAD = r"(?:.*/)?head/.*"
 
@@ -30,7 +35,7 @@ class SelectiveProjectionDecayState(NamedTuple):
     anchor: Any  # as in `AddDecayToInitState`
 
 
-def add_decay_to_init(rate: Scalar, *, weights: Weights = None) -> optax.GradientTransformation:
+def add_decay_to_init(rate: optax.ScalarOrSchedule, *, weights: Weights = None) -> optax.GradientTransformation:
     """Add a pull toward the parameters at `init`.
 
         g = g + rate k (w - u)
@@ -44,10 +49,10 @@ def add_decay_to_init(rate: Scalar, *, weights: Weights = None) -> optax.Gradien
     Scaled by a learning rate of 2e-5 over a few hundred steps, a rate of 1 takes back less than 1 % of the way.
 
     Args:
-        rate: at least 0; a Python number or a scalar that may be traced. 0 is the identity.
-        weights: k, a tree of multipliers (booleans or numbers, Python or traced scalars), or a function from the
-            parameters to one, such as `anchor_weights`; None is 1 everywhere. A leaf whose k is a Python zero keeps no
-            anchor and costs no memory.
+        rate: at least 0; a Python number, a scalar that may be traced, or a schedule. 0 is the identity.
+        weights: k, a tree of multipliers (booleans or numbers, Python or traced scalars), or the upper part of one, or
+            a function from the parameters to either, such as `anchor_weights`; None is 1 everywhere. A leaf whose k is
+            a Python zero keeps no anchor and costs no memory.
 
     Returns:
         An `optax.GradientTransformation` whose state holds u, a copy of the parameters given to `init`. Call `init`
@@ -66,11 +71,13 @@ def add_decay_to_init(rate: Scalar, *, weights: Weights = None) -> optax.Gradien
     the head toward its random values: `weights=functools.partial(anchor_weights, exclude=())`. Coupled: Li et al.,
     "Explicit Inductive Bias for Transfer Learning with Convolutional Networks", ICML 2018.
     """
+    if callable(rate):
+        return scheduled(rate, functools.partial(add_decay_to_init, weights=weights))
     check_range("rate of decay to init", rate, 0)
     return optax.identity() if is_constant(rate, 0) else _decay(rate, weights)
 
 
-def pull_to_init(rate: Scalar, *, weights: Weights = None) -> optax.GradientTransformation:
+def pull_to_init(rate: optax.ScalarOrSchedule, *, weights: Weights = None) -> optax.GradientTransformation:
     """Take a share of the way back to the parameters at `init`, each step, whatever the learning rate is.
 
         u = u - rate k (w - u_0)        u the update that is added to w, u_0 the parameters at init
@@ -78,7 +85,8 @@ def pull_to_init(rate: Scalar, *, weights: Weights = None) -> optax.GradientTran
     Put it last in the chain, after the learning rate.
 
     Args:
-        rate: the share, at least 0, sensibly at most 1; a Python number or a traced scalar. 0 is the identity.
+        rate: the share, at least 0, sensibly at most 1; a Python number, a traced scalar or a schedule. 0 is the
+            identity.
         weights: k, as in `add_decay_to_init`.
 
     Returns:
@@ -94,6 +102,8 @@ def pull_to_init(rate: Scalar, *, weights: Weights = None) -> optax.GradientTran
 
     Reference: the unscaled form of `add_decay_to_init`; the paper's text can be read so, its code cannot.
     """
+    if callable(rate):
+        return scheduled(rate, functools.partial(pull_to_init, weights=weights))
     check_range("rate of the pull to init", rate, 0)
     return optax.identity() if is_constant(rate, 0) else _decay(-rate, weights)
 
@@ -125,21 +135,28 @@ def anchor_weights(
 
     The released code excludes neither the head nor re-initialised blocks: `exclude=(), fresh=None`.
     """
+    check_params(params, "weights")
     excluded = select(params, exclude)
-    grouped = jax.tree.map(lambda _: True, params) if group is None else group(params)
-    if fresh is None:
-        fresh = jax.tree.map(lambda _: False, params)
+    grouped = jax.tree.map(lambda _: True, params) if group is None else per_leaf("group", group, params)
+    fresh = jax.tree.map(lambda _: False, params) if fresh is None else per_leaf("fresh", fresh, params)
 
     def leaf(out: bool, member: bool, new: Any) -> Any:
         if out or not member:
             return False
+        if isinstance(new, np.ndarray):
+            return np.logical_not(new)
         return not new if isinstance(new, bool) else jnp.logical_not(new)
 
     return jax.tree.map(leaf, excluded, grouped, fresh)
 
 
 def selective_projection_decay(
-    inner: optax.GradientTransformation, rate: Scalar, *, weights: Weights = None
+    inner: optax.GradientTransformation,
+    rate: optax.ScalarOrSchedule,
+    *,
+    weights: Weights = None,
+    stack: str | None = None,
+    axis: int | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Wrap an optimizer: take back its step away from the initial values, where the gradient asks to return.
 
@@ -152,9 +169,10 @@ def selective_projection_decay(
 
     Args:
         inner: a whole optimizer, learning rate included.
-        rate: at least 0; a Python number or a scalar that may be traced. 0 is `inner` itself; at 1 the step ends no
-            further from u than it began.
+        rate: at least 0; a Python number, a scalar that may be traced, or a schedule. 0 is `inner` itself; at 1 the
+            step ends no further from u than it began.
         weights: k, as in `add_decay_to_init`.
+        stack, axis: where scan-over-layers keeps all blocks in one leaf, as in `clip_by_component_norm`.
 
     Returns:
         An `optax.GradientTransformationExtraArgs`; extra arguments are passed to `inner`; `update` needs `params`.
@@ -170,6 +188,9 @@ def selective_projection_decay(
 
     Reference: Tian et al., "Rethinking Weight Decay for Robust Fine-Tuning of Foundation Models", NeurIPS 2024.
     """
+    if callable(rate):
+        options = {"weights": weights, "stack": stack, "axis": axis}
+        return scheduled(rate, lambda now: selective_projection_decay(inner, now, **options))
     check_range("rate of selective projection decay", rate, 0)
     inner = optax.with_extra_args_support(inner)
     if is_constant(rate, 0):
@@ -183,17 +204,20 @@ def selective_projection_decay(
             raise InputError("selective projection decay needs the parameters; call update(updates, state, params)")
         steps, inner_state = inner.update(updates, state.inner, params, **extra)
 
-        def leaf(step: jax.Array, g: jax.Array, w: jax.Array, u: Any, k: Any) -> jax.Array:
+        found = None if axis is None else find_stack(params, stack=stack, axis=axis)
+
+        def leaf(name: str, step: jax.Array, g: jax.Array, w: jax.Array, u: Any, k: Any) -> jax.Array:
             if isinstance(u, optax.MaskedNode):
                 return step
+            depth = depth_axis(found, name)
             was = widen(w) - widen(u)
             now = was + widen(step)
-            away = jnp.linalg.norm(now)
-            ratio = jnp.where(away > 0, jnp.clip((away - jnp.linalg.norm(was)) / jnp.where(away > 0, away, 1), 0, 1), 0)
-            share = jnp.where(jnp.sum(widen(g) * was) > 0, rate * k * ratio, 0)
+            away = norm(now, depth)
+            ratio = jnp.where(away > 0, jnp.clip((away - norm(was, depth)) / jnp.where(away > 0, away, 1), 0, 1), 0)
+            share = jnp.where(_sum(widen(g) * was, depth) > 0, rate * k * ratio, 0)
             return (widen(step) - share * now).astype(step.dtype)
 
-        steps = jax.tree.map(leaf, steps, updates, params, state.anchor, _resolve(weights, params))
+        steps = map_named(leaf, steps, updates, params, state.anchor, _resolve(weights, params))
         return steps, SelectiveProjectionDecayState(inner_state, state.anchor)
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -218,14 +242,17 @@ def _decay(rate: Scalar, weights: Weights) -> optax.GradientTransformation:
 
 
 def _resolve(weights: Weights, params: Any) -> Any:
-    if weights is None:
-        return jax.tree.map(lambda _: 1, params)
-    return weights(params) if callable(weights) else weights
+    return jax.tree.map(lambda _: 1, params) if weights is None else per_leaf("weights", weights, params)
+
+
+def _sum(x: jax.Array, axis: int | None) -> jax.Array:
+    others = None if axis is None else tuple(i for i in range(x.ndim) if i != axis % x.ndim)
+    return jnp.sum(x, axis=others, keepdims=axis is not None)
 
 
 def _anchor(params: Any, weights: Weights) -> Any:
     def leaf(w: jax.Array, k: Any) -> Any:
         # A copy: the params may be donated to the step, and the anchor must outlive them.
-        return optax.MaskedNode() if is_constant(k, 0) else jnp.array(w, copy=True)
+        return optax.MaskedNode() if is_constant(k, 0) or not is_float(w) else jnp.array(w, copy=True)
 
     return jax.tree.map(leaf, params, _resolve(weights, params))

@@ -1,19 +1,24 @@
 """Mixout: each step, a random part of the weights takes its pre-trained value."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from stablefit.errors import InputError
+from stablefit.methods.conventions import has_outputs_first, is_float, leaf_kinds
 from stablefit.methods.noise import draw_leaves
-from stablefit.methods.numeric import Scalar, check_range, is_constant, widen
+from stablefit.methods.numeric import Scalar, check_range, depth_axis, is_constant, widen
 from stablefit.methods.param_transform import ParamTransform, identity
-from stablefit.paths import Key, map_named, select
+from stablefit.paths import Key, find_stack, map_named, names, select
 
 KERNELS = (r"(?:.*/)?kernel",)
+_OTHER_KERNELS = re.compile(r"(?:.*[/.])?(?:w|weight|\w+_weight)")  # Haiku; Equinox and torch
+_EMBEDDINGS = re.compile(r"embed|wte|wpe", re.IGNORECASE)
 
 
 class MixoutState(NamedTuple):
@@ -28,6 +33,8 @@ def mixout(
     where: Sequence[str] | None = None,
     unit: Literal["input", "weight"] = "input",
     gradient: Literal["true", "official"] = "true",
+    stack: str | None = None,
+    axis: int | None = None,
 ) -> ParamTransform:
     """Mix the weights with their values at `init`: inverted dropout on the difference.
 
@@ -39,11 +46,15 @@ def mixout(
     Args:
         rate: p in [0, 1], a Python number or a scalar that may be traced. 0 is the identity and leaves the bits alone;
             1 gives u.
-        where: patterns of the leaves to mix; each must match at least one. Default: every leaf called `kernel`.
+        where: patterns of the leaves to mix; each must match at least one. Default: every leaf called `kernel`; where
+            there is none, the matrices that Haiku calls `w` and Equinox and torch call `weight`, embeddings aside.
+            Beside the adapters of LoRA there is no default.
         unit: what shares a draw. `input`: one draw for each input feature of a kernel [in, out], mask [in, 1]; in a
-            kernel of more axes all but the last count as input; a vector is drawn by element. `weight`: one draw for
-            each weight.
+            kernel of more axes all but the last count as input; a vector is drawn by element. A `weight` is
+            [out, in], as in Equinox and torch, and its mask [1, in]. `weight`: one draw for each weight.
         gradient: `true` is the gradient of the formula, dw'/dw = M / (1 - p). `official` is M alone.
+        stack, axis: where scan-over-layers keeps all blocks in one leaf: what holds such leaves, and the axis of depth.
+            Needed for a `weight` alone: a kernel's axis of depth counts as input anyway.
 
     Returns:
         A `ParamTransform`. The key of leaf `name` is `key_for(key, "mixout/" + name)`.
@@ -71,7 +82,8 @@ def mixout(
         return identity()
 
     def init(params: Any) -> MixoutState:
-        chosen = select(params, KERNELS if where is None else where)
+        chosen = _kernels(params) if where is None else select(params, where)
+        chosen = jax.tree.map(lambda w, on: on and is_float(w), params, chosen)  # no counts, no random keys
         # A copy: the params may be donated to the step, and the anchor must outlive them.
         return MixoutState(
             jax.tree.map(lambda w, mixed: jnp.array(w, copy=True) if mixed else optax.MaskedNode(), params, chosen)
@@ -79,10 +91,11 @@ def mixout(
 
     def apply(key: Key, params: Any, state: MixoutState) -> Any:
         shapes: dict[str, tuple[int, ...]] = {}
+        found = None if axis is None else find_stack(params, stack=stack, axis=axis)
 
         def note(name: str, w: jax.Array, u: Any) -> None:
             if not isinstance(u, optax.MaskedNode):
-                shapes[name] = (*w.shape[:-1], 1) if unit == "input" and w.ndim > 1 else w.shape
+                shapes[name] = _unit_shape(name, w.shape, depth_axis(found, name)) if unit == "input" else w.shape
 
         map_named(note, params, state.anchor)
         # uniform lies in [0, 1): every unit is kept at rate 0, none at rate 1. float32 also in a program with x64, so
@@ -95,6 +108,37 @@ def mixout(
         return map_named(leaf, params, state.anchor)
 
     return ParamTransform(init, apply)
+
+
+def _kernels(params: Any) -> Any:
+    adapter = next((name for name in names(params) if re.search(r"lora_[abAB](?:[/.]|$)", name)), None)
+    if adapter is not None:
+        raise InputError(f"mixout does not guess between {adapter!r} and what it adapts; where= says what is mixed")
+    if any(re.fullmatch(KERNELS[0], name) for name in names(params)):
+        return select(params, KERNELS)
+
+    def is_kernel(name: str, w: Any, kind: str) -> bool:
+        matrix = kind == "kernel" and np.ndim(w) > 1
+        return matrix and _OTHER_KERNELS.fullmatch(name) is not None and not _EMBEDDINGS.search(name)
+
+    chosen = map_named(is_kernel, params, leaf_kinds(params))
+    # without any, the error is that of the pattern: it names some leaves
+    return chosen if any(jax.tree.leaves(chosen)) else select(params, KERNELS)
+
+
+def _unit_shape(name: str, shape: tuple[int, ...], depth: int | None) -> tuple[int, ...]:
+    """The shape of the draws of a leaf, one for each input feature."""
+    own = [i for i in range(len(shape)) if depth is None or i != depth % len(shape)]
+    if len(own) < 2:
+        return shape
+    if not has_outputs_first(name):
+        return tuple(1 if i == own[-1] else n for i, n in enumerate(shape))
+    if len(own) > 2 and depth is None:
+        raise InputError(
+            f"mixout cannot tell the outputs of {name!r}, of shape {shape}: all blocks in one leaf need stack= and "
+            "axis=; a convolution, unit='weight'"
+        )
+    return tuple(1 if i == own[0] else n for i, n in enumerate(shape))
 
 
 def _mix(w: jax.Array, u: jax.Array, kept: jax.Array, rate: Scalar, gradient: str) -> jax.Array:

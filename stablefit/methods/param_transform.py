@@ -6,6 +6,7 @@ A transform keeps the structure, shapes and dtypes of the parameters. It can be 
 optax chain by `as_gradient_transformation`; both give the same gradient, bit for bit.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from stablefit.errors import InputError
-from stablefit.paths import Key
+from stablefit.paths import Key, holes
 
 Params = Any  # a pytree of arrays
 State = Any  # a pytree; () for a transform without state
@@ -95,8 +96,14 @@ def as_gradient_transformation(transform: ParamTransform, key: Key) -> optax.Gra
         g  = (dw'/dw)^T grad_fn(w', t)          pulled back with `jax.vjp`
 
     The incoming updates are not used: the gradient is taken anew at w'. The caller passes `grad_fn(params, step)`, the
-    convention of `optax.contrib.sam`, and may pass zeros for the updates. Clipping and Adam follow in the chain. Under
-    `optax.MultiSteps` keep this link outside, so that every micro-batch draws its own noise.
+    convention of `optax.contrib.sam`, and may pass zeros for the updates. Clipping and Adam follow in the chain.
+
+    So it must stand outside of what looks at the updates, or at a part of them, before it: it refuses to be in them.
+    With the rest of the chain as `rest`:
+
+        optax.chain(link, optax.MultiSteps(rest, k).gradient_transformation())     each micro-batch has its own noise
+        optax.chain(link, optax.apply_if_finite(rest, n))
+        optax.chain(link, optax.multi_transform({"encoder": rest, ...}, labels))   `where=` says which leaves are mixed
 
     Args:
         transform: any `ParamTransform`.
@@ -106,7 +113,8 @@ def as_gradient_transformation(transform: ParamTransform, key: Key) -> optax.Gra
         An `optax.GradientTransformationExtraArgs`; the identity, which calls nothing, if the transform is the identity.
 
     Raises:
-        InputError: at `update`, when `params` or `grad_fn` is not passed.
+        InputError: at `update`, when `params` or `grad_fn` is not passed; inside `optax.MultiSteps`, `apply_if_finite`,
+            `masked` or `multi_transform`.
 
     Example, with the transform w' = 2 w and the loss w'^2 / 2, whose gradient in w is 4 w:
 
@@ -121,6 +129,7 @@ def as_gradient_transformation(transform: ParamTransform, key: Key) -> optax.Gra
         return optax.with_extra_args_support(optax.identity())
 
     def init(params: Params) -> AsGradientTransformationState:
+        _check_whole(params)
         return AsGradientTransformationState(jnp.zeros((), jnp.int32), transform.init(params))
 
     def update(
@@ -134,9 +143,41 @@ def as_gradient_transformation(transform: ParamTransform, key: Key) -> optax.Gra
         del updates, extra
         if params is None or grad_fn is None:
             raise InputError("a parameter transform needs update(updates, state, params, grad_fn=...); one is missing")
+        _check_whole(params)
+        _check_outermost()
         step_key = jax.random.fold_in(key, state.count)
         transformed, pull_back = jax.vjp(lambda p: transform.apply(step_key, p, state.inner), params)
         (gradient,) = pull_back(grad_fn(transformed, state.count))
         return gradient, AsGradientTransformationState(optax.safe_increment(state.count), state.inner)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+_BEFORE = {"MultiSteps.update": "optax.MultiSteps(..., k).gradient_transformation()"}
+_BEFORE |= {"apply_if_finite.<locals>.update": "optax.apply_if_finite(..., n)"}
+
+
+def _check_outermost() -> None:
+    """Raise if a wrapper of optax that looks at the updates first is what calls: it would look at what nobody uses.
+
+    What it is handed tells nothing: the updates may be zeros. So the frames of the call are read, once a trace.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        remedy = _BEFORE.get(frame.f_code.co_qualname)
+        if remedy and str(frame.f_globals.get("__name__")).startswith("optax."):
+            what = frame.f_code.co_qualname.partition(".")[0]
+            raise InputError(
+                f"a parameter transform takes its own gradient, which optax.{what} around it would not see; "
+                f"put it outside: optax.chain(as_gradient_transformation(...), {remedy})"
+            )
+        frame = frame.f_back
+
+
+def _check_whole(params: Params) -> None:
+    missing = holes(params, optax.MaskedNode)
+    if missing:
+        raise InputError(
+            f"a parameter transform needs all parameters, and {missing[0]!r} is masked; put it outside: "
+            "optax.chain(as_gradient_transformation(...), optax.multi_transform(...)); where= says what is mixed"
+        )

@@ -1,10 +1,12 @@
 """Learning-rate schedules: warm-up and linear decay, as the paper and as TF BERT have it."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from stablefit.methods.numeric import Scalar, check_range
+from stablefit.methods.numeric import Scalar, check_range, known_number
 
 
 def warmup_linear(peak: Scalar, total_steps: Scalar, warmup_steps: Scalar = 0) -> optax.Schedule:
@@ -82,5 +84,5 @@ def bert_schedule(peak: Scalar, total_steps: Scalar, warmup_steps: Scalar = 0) -
 def _check(peak: Scalar, total_steps: Scalar, warmup_steps: Scalar) -> None:
     check_range("peak learning rate", peak, 0)
     check_range("total_steps", total_steps, 0)
-    high = float(total_steps) if isinstance(total_steps, int | float) else float("inf")
-    check_range("warmup_steps", warmup_steps, 0, high)
+    known = known_number("total_steps", total_steps)
+    check_range("warmup_steps", warmup_steps, 0, math.inf if known is None else known)

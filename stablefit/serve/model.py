@@ -222,11 +222,17 @@ def load(path: str | Path) -> Model:
     # Together: where there is only what transformers reads, its import takes as long as the rest.
     with ThreadPoolExecutor(2) as aside:
         started = aside.submit(_tokenizer, bundle.folder, config.vocab_size)
-        checked = aside.submit(manifest.check, bundle.folder.parent, "put back a copy of it, or fit anew")
+        checked = aside.submit(_check, place)
         members = tuple(jax.device_put(read(place, folder, config)) for folder in place.members)
         checked.result()
         tokenizer = started.result()
     return Model(bundle, config, network(bundle, config), members, tokenizer, place.said)
+
+
+def _check(place: Place) -> None:
+    """Refuses a fit's model that is not as it was written; of a run each member is checked where it is read."""
+    if place.members[0].is_file():
+        manifest.check(place.bundle.folder.parent, "put back a copy of it, or fit anew")
 
 
 def network(bundle: Bundle, config: EncoderConfig) -> Head:

@@ -23,7 +23,7 @@ from stablefit.study.verdicts import Scored
 from stablefit.training import bundle, loop, plan, processes, rundir
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
-from stablefit.training.rundir import RunDirectory, read_lines, write_whole
+from stablefit.training.rundir import RunDirectory, seed_rows, write_whole
 
 
 class Cell(NamedTuple):
@@ -189,7 +189,7 @@ def read_rows(workdir: Path, seeds: Mapping[str, Sequence[int]]) -> dict[str, li
     table = {}
     for fingerprint, wanted in seeds.items():
         file = workdir / "cells" / fingerprint / "results.jsonl"
-        rows = {row["seed"]: row for row in read_lines(file)} if file.is_file() else {}
+        rows = {row["seed"]: row for row in seed_rows(file)} if file.is_file() else {}
         table[fingerprint] = [rows[seed] for seed in wanted if seed in rows]
     return table
 

@@ -330,6 +330,9 @@ class _Teller(Progress):
     def line(self, text: str) -> None:
         self._tell("line", (f"{self._name}  {text}",))
 
+    def warn(self, text: str) -> None:
+        self.line(text)
+
     def flush(self) -> None:
         """Waits until the board has all of it, or not for long."""
         import ray

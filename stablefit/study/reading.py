@@ -19,7 +19,7 @@ from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.study.statistics import Runs
 from stablefit.study.verdicts import sample
-from stablefit.training import bundle
+from stablefit.training import bundle, manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def losses(cell: Cell) -> Losses:
         file = cell.folder / f"seed_{row['seed']}" / "metrics.jsonl"
         lines = _lines(file) if file.is_file() else []
         values = [_loss(file, number, line) for number, line in lines if "split" not in line]
-        if not all(map(math.isfinite, values)):
+        if row["diverged"] or not all(map(math.isfinite, values)):
             n_diverged += 1
         elif len(values) != row["steps"] or not values:
             n_missing += 1
@@ -159,6 +159,7 @@ def _loss(file: Path, number: int, line: Mapping[str, Any]) -> float:
 
 
 def _logits(file: Path) -> np.ndarray:
+    manifest.check(file, "remove it and run the seed again")
     try:
         with file.open("rb") as opened:
             return np.load(opened, allow_pickle=False)["test_best"]

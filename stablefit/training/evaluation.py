@@ -1,5 +1,7 @@
 """A split on the device, and what the members of a cohort say of it."""
 
+from collections.abc import Collection
+
 import jax
 import numpy as np
 
@@ -31,18 +33,28 @@ class Evaluation:
         )
         self._batches = cohort.put_batches(batches, by_member=False)
 
-    def outputs(self, params: Tree) -> list[tuple[Tree, np.ndarray]]:
-        """Each member's parameters beside the encoder's, and its outputs, one row an example."""
+    def outputs(self, params: Tree, lost: Collection[int] = ()) -> list[tuple[Tree, np.ndarray]]:
+        """Each member's parameters beside the encoder's, and its outputs, one row an example.
+
+        Args:
+            params: of all members.
+            lost: positions of members that have none: all of theirs is NaN.
+        """
         outputs = np.asarray(processes.read(self._cohort.predict(params, self._table, self._batches)))
         outputs = outputs.reshape(self._cohort.members, -1, *outputs.shape[3:])[:, self._order]
         heads = {name: tree for name, tree in params.items() if name != "encoder"}
-        return [(of_member(heads, i), one) for i, one in enumerate(outputs)]
+        found = [(of_member(heads, i), one) for i, one in enumerate(outputs)]
+        return [_nothing_of(one) if i in lost else one for i, one in enumerate(found)]
 
-    def score(self, params: Tree) -> tuple[list[Scores], list[np.ndarray]]:
-        """The scores of each member, and its predictions as they are kept."""
-        answers = [self._job.objective.score(heads, one, self.data) for heads, one in self.outputs(params)]
+    def score(self, params: Tree, lost: Collection[int] = ()) -> tuple[list[Scores], list[np.ndarray]]:
+        """The scores of each member, and its predictions as they are kept; arguments as of `outputs`."""
+        answers = [self._job.objective.score(heads, one, self.data) for heads, one in self.outputs(params, lost)]
         scores, predictions = zip(*answers, strict=True)
         return list(scores), list(predictions)
+
+
+def _nothing_of(tree: Tree) -> Tree:
+    return jax.tree.map(lambda x: np.full_like(np.asarray(x), np.nan), tree)
 
 
 def table(job: Job, cohort: Cohort, data: Encoded) -> Table:

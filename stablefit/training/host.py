@@ -51,6 +51,11 @@ def prepare_unless_set() -> None:
         prepare()
 
 
+def cores() -> int:
+    """How many cores this process may use: a program on a CPU is divided by them, and rounds as it is divided."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def environment() -> dict[str, str]:
     """Variables with which a process that is not started yet keeps freed memory from its beginning.
 

@@ -28,7 +28,8 @@ class Finished(NamedTuple):
     """What a run gives."""
 
     rows: list[dict[str, Any]]  # of each seed, as results.jsonl has them
-    params: list[Tree]  # of each seed, of the best step on validation; empty where config.keep is 'none'
+    params: list[Tree]  # of each seed, of the best step on validation; empty where config.keep is 'none', and {} of a
+    # seed that diverged before it was first scored
     labels: tuple[str, ...]  # what the outputs stand for; empty for a number
 
 
@@ -94,7 +95,9 @@ def _run(ready: job.Job, results: Path, observers: Sequence[Observer], quiet: bo
             raise KeyboardInterrupt from None
         raise SystemExit(128 + stop.signum) from None
     kept = ready.values["keep"] != "none"
-    params = [checkpoints.load_params(results / f"seed_{row['seed']}" / "best") for row in rows] if kept else []
+    folders = [results / f"seed_{row['seed']}" / "best" for row in rows] if kept else []
+    lost = [row["diverged"] and not folder.is_dir() for row, folder in zip(rows, folders, strict=False)]
+    params = [{} if gone else checkpoints.load_params(folder) for folder, gone in zip(folders, lost, strict=True)]
     return Finished(rows, params, tuple(ready.objective.labels))
 
 

@@ -13,7 +13,7 @@ from stablefit.errors import InputError
 from stablefit.models.config import EncoderConfig
 from stablefit.objectives.objective import Objective
 from stablefit.paths import Tree
-from stablefit.training import checkpoints
+from stablefit.training import checkpoints, manifest
 
 
 class Start(NamedTuple):
@@ -64,8 +64,10 @@ def load(folder: Path, pretrained: Tree, config: EncoderConfig, objective: Objec
 
 def _labels(folder: Path) -> tuple[str, ...] | None:
     """The labels that the run was trained for; None if it left no record of them."""
+    file = folder / "predictions.npz"
+    manifest.check(file, "give another seed")
     try:
-        with np.load(folder / "predictions.npz", allow_pickle=False) as stored:
+        with np.load(file, allow_pickle=False) as stored:
             return tuple(map(str, stored["labels"]))
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         return None

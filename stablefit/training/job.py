@@ -18,12 +18,11 @@ from stablefit.models.config import EncoderConfig
 from stablefit.models.families import family_of
 from stablefit.objectives.objective import Objective
 from stablefit.paths import Tree
-from stablefit.training import inputs, intermediate, probe, stopping
+from stablefit.training import host, inputs, intermediate, probe, stopping
 from stablefit.training.cohort import Cohort, default_size, make_mesh
 from stablefit.training.network import Network
 from stablefit.training.recipe import reinit_mask
 from stablefit.training.settings import Settings
-
 
 _MOST_STEPS = 10_000_000  # an order of batches is laid out for all of them
 
@@ -152,6 +151,7 @@ class Job:
             **({} if self.fold is None else {"fold": self.fold}),
             **({} if self.start is None else {"init_from": self.start.record}),
             "device": f"{jax.device_count()} x {device.device_kind}",
+            "cores": host.cores(),
             "versions": {name: version(name) for name in ("stablefit", "jax", "flax", "optax")},
         }
 

@@ -12,7 +12,7 @@ import numpy as np
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
-from stablefit.training import checkpoints, processes, stopping
+from stablefit.training import checkpoints, dealing, processes, stopping
 from stablefit.training.cohort import Cohort
 from stablefit.training.evaluation import Evaluation, of_member, table
 from stablefit.training.job import Job
@@ -87,12 +87,11 @@ def run_together(
         do(running)
         shown.update(dict.fromkeys(runs, running.step))
 
-    def train_each(runs: Sequence[Run], do: Callable[[_CohortRun], None]) -> None:
+    def train_each(runs: Sequence[Run], do: Callable[[_CohortRun], None], stage: str = "end") -> None:
         for part, own in job.parts(sorted({run.seed for run in runs})):
-            for ready in _from_one_step([run for run in runs if run.seed in own]):
-                size = processes.largest(part.cohort_size(len(ready)))
-                for i in range(0, len(ready), size):  # the arrays of a cohort are gone before the next's are there
-                    train(part, ready[i : i + size], do)
+            ready = [run for run in runs if run.seed in own]
+            for cohort in dealing.deal(part, cells, ready, stage, _warn(progress)):
+                train(part, cohort, do)  # the arrays of a cohort are gone before the next's are there
 
     def unfinished() -> list[Run]:
         return [
@@ -105,26 +104,12 @@ def run_together(
         running.train(running.job.total_steps)
         running.finish()
 
+    dealing.complete(cells)
     with Signals() as signals:
         if job.comparison_step:
             (directory,) = cells.values()
             _compare_seeds(job, directory, unfinished, train_each)
         train_each(unfinished(), to_the_end)
-
-
-def _from_one_step(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs by where they can go on together: those that begin, and those that have a save in common."""
-    groups: list[list[Run]] = []
-    common: list[set[int]] = []
-    for run in runs:
-        steps = set(checkpoints.saved_steps(run.state)) or {0}
-        i = next((i for i, others in enumerate(common) if others & steps), len(groups))
-        if i == len(groups):
-            groups.append([])
-            common.append(steps)
-        groups[i].append(run)
-        common[i] &= steps
-    return groups
 
 
 def _compare_seeds(
@@ -147,9 +132,9 @@ def _compare_seeds(
         running.finish("seeds")
 
     compared = directory.compared()
-    train_each([run for run in unfinished() if run.seed not in compared], to_the_comparison)
+    train_each([run for run in unfinished() if run.seed not in compared], to_the_comparison, "compare")
     kept = stopping.kept(directory.compared(), job.values["keep_seeds"])
-    train_each([run for run in unfinished() if run.seed not in kept], leave)
+    train_each([run for run in unfinished() if run.seed not in kept], leave, "leave")
 
 
 def planned_steps(job: Job, rows: Collection[Mapping[str, Any]]) -> int:
@@ -210,8 +195,8 @@ class _CohortRun:
 
     @property
     def going(self) -> list[Member]:
-        """Those that have not stopped."""
-        return [member for member in self.members if not member.stopped]
+        """Those that neither patience nor divergence has ended."""
+        return [member for member in self.members if member.going]
 
     def train(self, until: int) -> None:
         """Trains to the evaluation at this step, or until every member has stopped."""
@@ -220,10 +205,12 @@ class _CohortRun:
         marks = [0, *self.job.evaluation_steps]
         for begin, end in itertools.pairwise(marks):
             # A save may lie between a segment's last step and its evaluation.
-            if max(member.evaluated for member in self.members) < end <= until and self.going:
+            if self.going and max(member.evaluated for member in self.going) < end <= until:
                 for batches, count in self.order.pieces(max(begin, self.step), end):
-                    self._train(batches, count)
-                self._evaluate()
+                    if self.going:
+                        self._train(batches, count)
+                if self.going:
+                    self._evaluate()
         self.progress.skip(owed - (self.progress.done - done))
 
     def _train(self, batches: Layout, count: int) -> None:
@@ -232,16 +219,19 @@ class _CohortRun:
         self.state, records = self.cohort.train(self.state, self.table, batches, self.noise_keys, count, self.traced)
         records = {name: np.asarray(x)[:, :count].tolist() for name, x in processes.read(records).items()}
         told: list[list[dict[str, Any]]] = []
+        trained = self.going
         for i, member in enumerate(self.members):
-            if member.stopped:
+            if not member.going:
                 continue
             rows = [dict(zip(records, row, strict=True)) for row in zip(*(r[i] for r in records.values()), strict=True)]
             member.seconds += (time.monotonic() - clock) / len(self.members)
-            member.diverged |= not np.isfinite(records["loss"][i]).all()
+            if bad := [s for s, row in enumerate(rows, start=1) if not np.isfinite(list(row.values())).all()]:
+                rows = rows[: bad[0]]
+                member.diverges(self.step + bad[0])
             told.append([{"step": self.step + s, **row} for s, row in enumerate(rows, start=1)])
         self.step += count
         for observer in self.observers:
-            observer.step(self.going, told)
+            observer.step(trained, told)
         signum = processes.largest(self.signals.received or 0)
         if signum:
             self.save()
@@ -250,18 +240,21 @@ class _CohortRun:
     def _evaluate(self) -> None:
         scores, said = self.validation.score(self.state.params)
         name, total, patience = self.job.task.selection_metric, self.job.total_steps, self.job.values["patience"]
-        going = np.array([not member.stopped for member in self.members])
-        improved = going & [s[name] > m.best_score for s, m in zip(scores, self.members, strict=True)]
+        going = np.array([member.going for member in self.members])
+        finite = going & [np.isfinite(score["loss"]) for score in scores]
+        improved = finite & [s[name] > m.best_score for s, m in zip(scores, self.members, strict=True)]
         evaluated = self.going
         for i, member in enumerate(self.members):
-            if member.stopped:
+            if not member.going:
                 continue
+            if not finite[i]:
+                member.diverges(self.step)
             member.evaluated, member.waited, score = self.step, member.waited + 1, scores[i]
             if improved[i]:
                 member.best_score, member.best_step, member.best_validation = score[name], self.step, score
                 member.waited = 0
                 self.best_said[i] = said[i]
-            member.stopped = 0 < patience <= member.waited and self.step < total
+            member.stopped = 0 < patience <= member.waited and self.step < total and not member.diverged_at
         rows = [{"step": self.step, "split": "validation", **scores[i]} for i in np.flatnonzero(going)]
         for observer in self.observers:
             observer.evaluation(evaluated, rows)
@@ -281,26 +274,43 @@ class _CohortRun:
         """
         last_params = self.state.params if self.last is None else self.last
         data, objective = self.job.data["test"], self.job.objective
-        outputs = self.test.outputs(last_params)
+        diverged = {i for i, member in enumerate(self.members) if member.diverged_at}
+        never = {i for i in diverged if not self.members[i].best_validation}  # it came before the first evaluation
+        outputs = self.test.outputs(last_params, diverged)
         last, last_said = zip(*(objective.score(*one, data) for one in outputs), strict=True)
         beside = [{f"test_{name}": x for name, x in objective.beside(*one, data).items()} for one in outputs]
-        same = all(member.best_step == member.evaluated for member in self.members)
-        best, best_said = (last, last_said) if same else self.test.score(self.best)
+        same = diverged == never and all(member.best_step == member.evaluated for member in self.members)
+        best, best_said = (last, last_said) if same else self.test.score(self.best, never)
         if len(self.best_said) < len(self.members):  # it is not saved, and the best step was in another process
-            self.best_said = dict(enumerate(self.validation.score(self.best)[1]))
+            scores, said = self.validation.score(self.best, never)
+            self.best_said = dict(enumerate(said))
+            for i in never:
+                self.members[i].best_validation = scores[i]
         kept = {"none": {}, "best": {"best": self.best}, "best_and_last": {"best": self.best, "last": last_params}}
         layout = {"members": self.cohort.members, "mesh": dict(self.cohort.mesh.shape)}
         rows: list[dict[str, Any]] = []
         for i, member in enumerate(self.members):
             folder, ended = member.run.folder, "patience" if member.stopped else stopped
+            steps = {"best": member.best_step, "last": member.diverged_at or member.evaluated}
             said = predictions(self.job, self.best_said[i], best_said[i], last_said[i])
-            save_predictions(folder, said | beside[i])
+            save_predictions(folder, said | beside[i], step=steps["last"], **member.run.of)
             for name, params in kept[self.job.values["keep"]].items():
-                checkpoints.save_params(folder / name, self.job.network.whole(of_member(params, i)))
+                if i not in {"best": never, "last": diverged}[name]:
+                    whole = self.job.network.whole(of_member(params, i))
+                    checkpoints.save_params(folder / name, whole, step=steps[name], **member.run.of)
             rows.append(ledger_row(self.job, member, best[i], last[i], ended, layout))
-            member.run.directory.finish(rows[-1])
+        self._add(rows)
         for observer in self.observers:
             observer.end(self.members, rows)
+
+    def _add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Adds the rows of a cohort: after a kill all are added, or all are made again."""
+        cohort = [(member.run.settings.fingerprint, member.run.seed) for member in self.members]
+        for member, row in zip(self.members, rows, strict=True):
+            if len(cohort) > 1:
+                member.run.directory.promise(row, cohort)
+        for member, row in zip(self.members, rows, strict=True):
+            member.run.directory.finish(row)
 
     def _start(self, runs: Sequence[Run]) -> tuple[TrainState, Tree, int, list[Member]]:
         """Fresh members, or the newest save that all of them have and that can be read."""
@@ -311,11 +321,11 @@ class _CohortRun:
         like = of_member((state, best), 0) if common else None
         for step in sorted(common, reverse=True):
             try:
-                saved = [checkpoints.restore_state(run.state, step, like) for run in runs]
+                saved = [checkpoints.restore_state(run.state, step, like, **run.of) for run in runs]
             except InputError as damage:
                 if step == min(common):
                     raise
-                self.progress.line(f"{damage}; the save before it is used")
+                _warn(self.progress)(f"{damage}; the save before it is used")
                 continue
             arrays = jax.tree.map(lambda *xs: np.stack([np.asarray(x) for x in xs]), *(tree for tree, _ in saved))
             state, best = self.cohort.put(arrays, "member")
@@ -326,10 +336,15 @@ class _CohortRun:
         """Puts on disk what the members can go on from."""
         for i, member in enumerate(self.members):
             state, best = of_member((self.state, self.best), i)
-            if member.stopped and self.last is not None:
+            if member.stopped and self.last is not None:  # those that diverged have no last ones
                 state = state.replace(params=of_member(self.last, i))
-            checkpoints.save_state(member.run.state, self.step, (state, best), member.record)
+            checkpoints.save_state(member.run.state, self.step, (state, best), member.record, **member.run.of)
         self.saved_at = time.monotonic()
+
+
+def _warn(progress: Progress) -> Callable[[str], None]:
+    """Says a line that quiet does not hide, in one of several processes."""
+    return progress.warn if processes.is_first() else progress.line
 
 
 _copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))  # one program, not one for each shape

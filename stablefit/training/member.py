@@ -31,6 +31,11 @@ class Run(NamedTuple):
         return self.directory.seed(self.seed)
 
     @property
+    def of(self) -> dict[str, Any]:
+        """What a manifest says of its saves."""
+        return {"seed": self.seed, "fingerprint": self.settings.fingerprint}
+
+    @property
     def state(self) -> Path:
         """Where it is saved until it is finished."""
         return self.folder / "state"
@@ -49,6 +54,16 @@ class Member:
     stopped: bool = False  # by patience; it then stays as it is, whatever the others of its cohort do
     seconds: float = 0.0
     diverged: bool = False
+    diverged_at: int = 0  # the step of its first loss or gradient that is not finite; it has stopped there
+
+    @property
+    def going(self) -> bool:
+        """Whether it is trained on: neither patience nor divergence has ended it."""
+        return not self.stopped and not self.diverged_at
+
+    def diverges(self, step: int) -> None:
+        """Notes that nothing of it is finite from this step on."""
+        self.diverged, self.diverged_at = True, step
 
     @property
     def record(self) -> dict[str, Any]:
@@ -79,7 +94,7 @@ def ledger_row(
     return {
         "seed": member.run.seed,
         "fingerprint": settings.fingerprint,
-        "steps": member.evaluated,
+        "steps": member.diverged_at or member.evaluated,
         "total_steps": job.total_steps,
         "stopped": stopped,
         **({"started": len(settings.seeds)} if job.comparison_step else {}),
@@ -90,6 +105,7 @@ def ledger_row(
         "majority": majority,
         "failed": bool(member.diverged or metrics.is_failed(test_best[name], majority)),
         "diverged": member.diverged,
+        **({"diverged_at": member.diverged_at} if member.diverged_at else {}),
         "seconds": round(member.seconds, 2),
         "layout": layout,
         **job.provenance,

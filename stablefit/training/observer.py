@@ -95,14 +95,19 @@ class Display(Observer):
         else:
             who = f"seeds {first.run.seed}..{last.run.seed}"
         score = f"best {self._metric} {first.best_score:.4f}" if first.best_validation and not self._seen else ""
-        where = f"{who} step {rows[0][-1]['step']}/{self._total}"
+        where = f"{who} step {max(own[-1]['step'] for own in rows)}/{self._total}"
         loss = float(np.mean([own[-1]["loss"] for own in rows]))
-        self._progress.advance(len(rows[0]) * len(members), where, loss, score)
+        self._progress.advance(sum(map(len, rows)), where, loss, score)
+        for member in members:
+            if member.diverged_at:
+                what = "diverged: the loss or the gradient is not finite; it stops here"
+                self._progress.line(f"{self._title(member)}  step {member.diverged_at}/{self._total}  {what}")
 
     def evaluation(self, members: Sequence[Member], rows: Sequence[Row]) -> None:
         for member, row in zip(members, rows, strict=True):
-            best = member.best_step == row["step"]
-            note = "  best so far" if best else "  stopped by patience" if member.stopped else ""
+            note = "  stopped by patience" if member.stopped else ""
+            note = "  best so far" if member.best_step == row["step"] else note
+            note = "  diverged: it stops here" if member.diverged_at else note
             loss = f"loss {row['loss']:.4f}"
             score = f"validation {self._metric} {row[self._metric]:.4f}  {loss}{note}"
             told = f"{loss} on rows seen" if self._seen else score

@@ -98,6 +98,14 @@ class Progress:
                 print(text + share, file=self.stream, flush=True)
         self._last_line = time.monotonic()
 
+    def warn(self, text: str) -> None:
+        """A line that is shown to those who want quiet too."""
+        if self.quiet and self._bar is None:
+            with self._heard():
+                print(f"stablefit: {text}", file=self.stream, flush=True)
+        else:
+            self.line(text)
+
     def left(self) -> str:
         """The time that the rest takes at the speed of the last half of the work so far, evaluations included.
 

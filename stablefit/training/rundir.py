@@ -5,9 +5,11 @@ WORKDIR/data.json              a digest of the data, and how many examples it ha
 WORKDIR/parameters.txt         every parameter with its shape, depth, multiplier, decay, and whether it starts anew
 WORKDIR/results.jsonl          one line a finished seed
 WORKDIR/compared.jsonl         where seeds are compared: one line a seed, its best score by then
+WORKDIR/cohorts.json           where runs are trained in one program: which together
 WORKDIR/seed_0/metrics.jsonl   one line a step, one an evaluation
 WORKDIR/seed_0/predictions.npz logits and labels of validation and test
 WORKDIR/seed_0/best, last      parameters
+WORKDIR/seed_0/row.json        of a cohort: the seed's row, until all have theirs
 WORKDIR/seed_0/state           what an unfinished seed goes on from; removed when it is finished
 """
 
@@ -26,7 +28,7 @@ import numpy as np
 
 from stablefit.data.digest import Digest
 from stablefit.errors import InputError
-from stablefit.training import processes
+from stablefit.training import manifest, processes
 from stablefit.training.settings import Settings, identity
 
 
@@ -114,14 +116,14 @@ class RunDirectory:
     def results(self) -> dict[int, dict[str, Any]]:
         """The row of every finished seed. A line cut off by a kill is not a row."""
         file = self.path / "results.jsonl"
-        rows = processes.from_first(read_lines(file) if file.is_file() else [])
+        rows = processes.from_first(seed_rows(file) if file.is_file() else [])
         return {row["seed"]: row for row in rows}
 
     def compared(self) -> dict[int, float]:
         """The score of every seed that has come to where seeds are compared."""
         file = self.path / "compared.jsonl"
         rows = processes.from_first(read_lines(file) if file.is_file() else [])
-        return {row["seed"]: row["score"] for row in rows}
+        return {row["seed"]: -math.inf if row["score"] is None else row["score"] for row in rows}
 
     def compare(self, scores: Mapping[int, float]) -> None:
         """Adds the scores of seeds that have come to where seeds are compared."""
@@ -132,7 +134,43 @@ class RunDirectory:
         """Adds the row of a finished seed, on disk before this returns; its state is not needed any more."""
         rows = {**self.results(), row["seed"]: row}.values()
         write_whole(self.path / "results.jsonl", "".join(map(_line, rows)))
+        self.withdraw(row["seed"])
         shutil.rmtree(self.seed(row["seed"]) / "state", ignore_errors=True)
+
+    def promise(self, row: dict[str, Any], cohort: Sequence[tuple[str, int]]) -> None:
+        """Writes the row of a seed into its folder: it counts when all of its cohort have theirs.
+
+        Args:
+            row: as `finish` takes it.
+            cohort: fingerprint and seed of every member.
+        """
+        body = {"row": json.loads(_line(row)), "cohort": cohort}
+        write_whole(self.seed(row["seed"]) / "row.json", manifest.sealed(body))
+
+    def promised(self) -> dict[int, dict[str, Any]]:
+        """What `promise` wrote of seeds that have no row yet; a damaged one is none."""
+        found = {}
+        for file in self.path.glob("seed_*/row.json") if processes.is_first() else ():
+            content = manifest.unsealed(file.read_bytes())
+            if content is not None and file.parent == self.seed(content["row"]["seed"]):
+                found[str(content["row"]["seed"])] = content
+        finished = self.results()
+        told = processes.from_first(found)
+        return {int(seed): content for seed, content in told.items() if int(seed) not in finished}
+
+    def withdraw(self, seed: int) -> None:
+        """Takes back what was promised."""
+        (self.seed(seed) / "row.json").unlink(missing_ok=True)
+
+    def deal(self, record: Mapping[str, Any]) -> None:
+        """Writes down which runs go into one program together."""
+        write_whole(self.path / "cohorts.json", manifest.sealed(record))
+
+    def dealt(self) -> dict[str, Any]:
+        """What `deal` wrote; empty if there is nothing, or it is damaged."""
+        file = self.path / "cohorts.json"
+        found = manifest.unsealed(file.read_bytes()) if processes.is_first() and file.is_file() else None
+        return processes.from_first(found or {})
 
     def adopt(self, row: dict[str, Any], files: bytes) -> None:
         """Adds a seed that was finished elsewhere: its files, then its row.
@@ -265,6 +303,22 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def seed_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of finished seeds.
+
+    Raises:
+        InputError: a line is damaged, or its seed, which names a folder, is no whole number.
+    """
+    rows = read_lines(path)
+    for number, row in enumerate(rows, start=1):
+        if type(row.get("seed")) is not int:
+            raise InputError(
+                f"{path}:{number}: its seed is {row.get('seed')!r}, not a whole number; put back a copy of the file, "
+                "or delete the line"
+            )
+    return rows
+
+
 def _row(line: str) -> dict[str, Any] | None:
     """The row of a line; None if it is none."""
     try:
@@ -295,10 +349,13 @@ def write_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def save_predictions(directory: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes predictions.npz in the folder of a seed."""
-    temporary = directory / ".predictions.tmp.npz"
+def save_predictions(directory: Path, arrays: dict[str, np.ndarray], **of: Any) -> None:
+    """Writes predictions.npz in the folder of a seed, and what `of` says of it into its manifest."""
+    file, temporary = directory / "predictions.npz", directory / ".predictions.tmp.npz"
+    manifest.forget(file)
     np.savez_compressed(temporary, **arrays)  # pyright: ignore[reportArgumentType]
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(directory / "predictions.npz")
+    with temporary.open("rb") as opened:
+        os.fsync(opened.fileno())
+    temporary.replace(file)
+    if of:
+        manifest.write(file, **of)

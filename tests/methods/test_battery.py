@@ -182,11 +182,13 @@ def test_linen_and_nnx_trees_equal_a_plain_dict(method: Method):
 
 
 SHARDING_PROGRAM = """
+import sys
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from tests.methods.battery import TABLE, adapted, gradient, tree
 
-mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
+kind = AxisType[sys.argv[1]]
+mesh = jax.make_mesh((2, 2), ("data", "other"), axis_types=(kind, kind))
 key = jax.random.key(0)
 
 def sharding(x):
@@ -199,9 +201,17 @@ def check(label, result):
         assert a.ndim == 0 or a.sharding.is_equivalent_to(sharding(a), a.ndim), (label, a.shape, a.sharding)
 
 moving = [method for method in TABLE if method.kind != "init"]
-for method in TABLE:
-    if method.kind == "init":
-        check(method.name, method.make(method.value)(key, params))
+starting = [method for method in TABLE if method.kind == "init"]
+
+def begin(params):
+    return {method.name: method.make(method.value)(key, params) for method in starting}
+
+def at_traced_values(params, values):
+    return {method.name: method.make(value)(key, params) for method, value in zip(starting, values, strict=True)}
+
+check("eager", begin(params))
+check("jitted", jax.jit(begin)(params))
+check("traced", jax.jit(at_traced_values)(params, [method.value for method in starting]))
 states = {method.name: adapted(method, method.value, key).init(params) for method in moving}
 
 @jax.jit
@@ -220,11 +230,12 @@ print("checked", len(TABLE))
 """
 
 
-def test_sharding_is_kept():
-    """On two devices, which need their own process: updates, new parameters and state are split as the parameters."""
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+def test_sharding_is_kept(kind):
+    """On four devices, which need their own process: updates, new parameters and state are split as the parameters."""
     process = subprocess.run(
-        [sys.executable, "-c", SHARDING_PROGRAM],
-        env={"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu", "PYTHONPATH": "."},
+        [sys.executable, "-c", SHARDING_PROGRAM, kind],
+        env={"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu", "PYTHONPATH": "."},
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from stablefit import flags, grid, main, program
+from stablefit.commands import clean
 from stablefit.errors import InputError
 from stablefit.study import grid as studies
 from stablefit.training import progress, rundir, settings, signals
@@ -64,6 +65,17 @@ def test_a_damaged_row_is_named_and_a_damaged_log_costs_its_line(tmp_path, damag
         rundir.read_lines(tmp_path / "metrics.jsonl")
     rundir.MetricsFile(tmp_path, step=2, evaluated=2)
     assert [row["step"] for row in rundir.read_lines(tmp_path / "metrics.jsonl")] == [1, 2]
+
+
+@pytest.mark.parametrize("seed", ["0", True, 1.0, None, "../../elsewhere", [0]])
+def test_a_row_whose_seed_names_no_folder_of_the_run_is_refused(read, tmp_path, seed):
+    with rundir.RunDirectory(tmp_path, read) as directory:
+        directory.finish({"seed": 0})
+    with (tmp_path / "results.jsonl").open("a") as file:
+        file.write(json.dumps({"seed": seed}) + "\n")
+    for reader in (lambda: directory.results(), lambda: clean.parameters(tmp_path, "none")):
+        with pytest.raises(InputError, match=r"results\.jsonl:2: its seed is .*, not a whole number"):
+            reader()
 
 
 @pytest.mark.parametrize(

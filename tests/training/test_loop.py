@@ -125,7 +125,7 @@ def test_a_damaged_save_is_not_used(whole, prepare, tmp_path, monkeypatch):
     state = path / "seed_0" / "state"
     assert checkpoints.saved_steps(state) == [3, 5]
     restore, read = checkpoints.restore_state, []
-    monkeypatch.setattr(checkpoints, "restore_state", lambda *of: read.append(of[1]) or restore(*of))
+    monkeypatch.setattr(checkpoints, "restore_state", lambda *of, **whose: read.append(of[1]) or restore(*of, **whose))
     run(the_job, shutil.copytree(path, tmp_path / "whole"))
     assert read == [5]  # the newest
     monkeypatch.undo()
