@@ -71,6 +71,8 @@ def signature(name: str, function: Callable[..., Any]) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
     return value.__name__ if inspect.isfunction(value) else repr(value)
 
 

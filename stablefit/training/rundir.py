@@ -68,9 +68,10 @@ class RunDirectory:
 
     def _tidy(self) -> None:
         """Removes what a kill left: the state of a seed that has its row, and half-written saves."""
+        finished = self.results()  # all processes of a run read it together
         if not processes.is_first():
             return
-        for seed in self.results():
+        for seed in finished:
             shutil.rmtree(self.seed(seed) / "state", ignore_errors=True)
         for half in [
             *self.path.glob("seed_*/*.orbax-checkpoint-tmp*"),

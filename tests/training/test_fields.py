@@ -301,7 +301,7 @@ def test_keep(keep, kept, result, place, tmp_path):
 
 def test_checkpoint_minutes(result, place, tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(checkpoints, "save_state", lambda directory, step, *_: saved.append(step))
+    monkeypatch.setattr(checkpoints, "save_state", lambda directory, step, *_, **__: saved.append(step))
     seldom = run_in(tmp_path / "seldom", place, evaluations=2)
     assert saved == []
     often = run_in(tmp_path / "often", place, evaluations=2, checkpoint_minutes=0.0)
