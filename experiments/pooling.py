@@ -5,7 +5,7 @@
 All else is what the few-sample configs of the repository do: three epochs of 32, the rate that
 experiments/results/learning_rate chose for each set. CLINC150 has ten examples for each of 150 classes, ten epochs,
 and five folds.
-No result of it is committed yet: about two hundred runs, four hours on two quiet cores.
+No result of it is committed yet.
 """
 
 import os

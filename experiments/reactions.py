@@ -7,7 +7,7 @@
 Ten published orders, 98 and 197 training reactions. `published` are the settings of Schwaller et al. (Mach. Learn.:
 Sci. Technol. 2021) as we read them: hidden dropout .80 everywhere, attention dropout .1, Adam at 9.66e-5, no warm-up,
 15 epochs of 16. With so much dropout nothing is learnt in the 105 steps that 98 reactions make, so `usual dropout` is
-the same with .1. `fit` starts from `stablefit fit`'s values. A run of 98 takes about six minutes of one core.
+the same with .1. `fit` starts from `stablefit fit`'s values.
 """
 
 import os

@@ -28,9 +28,10 @@ from stablefit.serve import model as serving
 from stablefit.serve.card import Facts
 from stablefit.serve.model import Model
 from stablefit.training import bundle, host, job, loop, settings
+from stablefit.training.files import write_whole
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
-from stablefit.training.rundir import RunDirectory, write_whole
+from stablefit.training.rundir import RunDirectory
 from stablefit.training.signals import Interrupted
 
 RECORD = "estimator.json"  # of a saved estimator: its arguments, and its classes as they were given

@@ -11,8 +11,8 @@ from stablefit.fit.entity_evidence import EntityEvidence
 from stablefit.fit.entity_fitting import TagFit
 from stablefit.fit.fit_page import About, Block
 from stablefit.fit.fitting import KEPT, Wishes
+from stablefit.training.files import write_whole
 from stablefit.training.job import Job
-from stablefit.training.rundir import write_whole
 
 _SETTINGS = (
     "task", "max_steps", "batch_size", "learning_rate", "lr_multipliers", "reinit_layers", "max_length", "pieces",

@@ -14,8 +14,8 @@ from stablefit.fit.fit_page import About, Block
 from stablefit.fit.fitting import KEPT, VALIDATED, Fit, Wishes
 from stablefit.models import sources
 from stablefit.training import plan
+from stablefit.training.files import write_whole
 from stablefit.training.job import Job
-from stablefit.training.rundir import write_whole
 
 _SETTINGS = (
     "max_steps",

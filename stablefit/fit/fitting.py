@@ -28,8 +28,8 @@ from stablefit.models import sources
 from stablefit.paths import Tree
 from stablefit.study import grid
 from stablefit.training import bundle, job, probe, settings
+from stablefit.training.files import write_whole
 from stablefit.training.job import Job
-from stablefit.training.rundir import write_whole
 from stablefit.training.settings import Settings
 
 VALIDATED, KEPT = "cross-validation", "the model to keep"

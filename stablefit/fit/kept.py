@@ -18,8 +18,8 @@ from stablefit.models import hf
 from stablefit.paths import Tree
 from stablefit.training import checkpoints, manifest
 from stablefit.training.bundle import FOLDER, Bundle
+from stablefit.training.files import is_free, write_whole
 from stablefit.training.job import Job
-from stablefit.training.rundir import is_free, write_whole
 
 INPUT = "input"  # what came by standard input
 

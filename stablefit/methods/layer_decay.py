@@ -115,7 +115,7 @@ def scale_by_layer_decay(
 
     Reference: as `layer_multipliers`. The released code groups the parameters anew when layer decay is on, and its
     groups of pooler and classifier have no weight decay and no decay to the pre-trained weights at all, where every
-    other leaf keeps its own. Over 100 steps that is 9 to 11 % of the pooler's movement. Its grouping is
+    other leaf keeps its own. Its grouping is
     `mask=functools.partial(decay_mask, exempt_top=True)`, and for the decay to the pre-trained weights
     `anchor_weights(params, group=functools.partial(decay_mask, exempt_top=True))`.
     """

@@ -5,14 +5,14 @@ Parameters are float32 and named as in the family's table of names; `families/` 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from stablefit.errors import InputError
-from stablefit.models.blocks import Dense, Embeddings, Layer, Places, Seen
+from stablefit.models.blocks import Context, Dense, Embeddings, Layer, Places, Seen
 from stablefit.models.config import ACTIVATIONS, EncoderConfig
 from stablefit.models.dropout import Dropout
 from stablefit.models.matmul import DType
@@ -73,8 +73,8 @@ class Encoder(nn.Module):
         """What the hidden states go through, in order."""
         return self.layer
 
-    def context(self, same_Bx1xQxS: jax.Array, positions_BxT: jax.Array | None, deterministic: bool) -> Any:
-        """What all blocks are given: a `blocks.Context`."""
+    def context(self, same_Bx1xQxS: jax.Array, positions_BxT: jax.Array | None, deterministic: bool) -> Context:
+        """What all blocks are given."""
         return Places(same_Bx1xQxS)
 
     def finish(self, x_BxTxD: jax.Array) -> jax.Array:
@@ -126,7 +126,7 @@ class Encoder(nn.Module):
         return x_BxTxD
 
     def last(
-        self, x_BxTxD: jax.Array, context: Any, deterministic: bool, rows_E: jax.Array, columns_E: jax.Array
+        self, x_BxTxD: jax.Array, context: Context, deterministic: bool, rows_E: jax.Array, columns_E: jax.Array
     ) -> jax.Array:
         """The last block at E places alone, (E, 1, D)."""
         block = self.blocks()[-1]

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from flax.traverse_util import unflatten_dict
 
 from stablefit.models import crf
 from stablefit.models.blocks import Dense, layer_norm
@@ -232,15 +233,9 @@ def init_head(key: Key, hidden_size: int, num_outputs: int, std: float = 0.02) -
 
 def init_pooler(key: Key, config: EncoderConfig) -> Tree:
     """A new pooler, for weights stored without one: kernels ~ N(0, initializer_range^2), biases 0, scales 1."""
-    tree: Tree = {}
-    for entry in family_of(config).entries(config):
-        if entry.is_pooler:
-            *parents, last = entry.ours.split("/")[1:]
-            part = tree
-            for name in parents:
-                part = part.setdefault(name, {})
-            part[last] = _start(key, f"encoder/{entry.ours}", entry.shape, config.initializer_range)
-    return tree
+    entries = [entry for entry in family_of(config).entries(config) if entry.is_pooler]
+    leaves = {e.ours: _start(key, f"encoder/{e.ours}", e.shape, config.initializer_range) for e in entries}
+    return unflatten_dict(leaves, sep="/")["pooler"]
 
 
 def _init_dense(key: Key, name: str, rows: int, columns: int, std: float) -> dict[str, jax.Array]:

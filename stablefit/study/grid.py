@@ -21,9 +21,10 @@ from stablefit.errors import InputError
 from stablefit.study import launch, verdicts
 from stablefit.study.verdicts import Scored
 from stablefit.training import bundle, loop, plan, processes, rundir
+from stablefit.training.files import write_whole
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
-from stablefit.training.rundir import RunDirectory, seed_rows, write_whole
+from stablefit.training.rundir import RunDirectory, seed_rows
 
 
 class Cell(NamedTuple):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from stablefit.data.tasks import TASKS, Kind, Task
 from stablefit.errors import InputError
 from stablefit.models import sources
+from stablefit.training.files import write_whole
 
 if TYPE_CHECKING:  # whoever reads a bundle, as a report does, needs no JAX
     from stablefit.training.job import Job
@@ -93,8 +94,6 @@ class Bundle:
 
     def write(self, folder: Path, **changes: Any) -> "Bundle":
         """Writes it, with the encoder's config and the tokenizer, into another folder; what is there is replaced."""
-        from stablefit.training.rundir import write_whole
-
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("config.json", *TOKENIZER_FILES):
             if (self.folder / name).is_file():

@@ -15,9 +15,10 @@ from stablefit.data.tables import given
 from stablefit.errors import InputError
 from stablefit.paths import Tree
 from stablefit.training import bundle, checkpoints, host, job, loop, settings
+from stablefit.training.files import write_whole
 from stablefit.training.observer import Observer
 from stablefit.training.progress import Progress
-from stablefit.training.rundir import RunDirectory, write_whole
+from stablefit.training.rundir import RunDirectory
 from stablefit.training.signals import Interrupted
 
 _FILES = {"train": "train.jsonl", "validation": "dev.jsonl", "test": "test.jsonl"}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stablefit.errors import InputError
+from stablefit.training.files import write_whole
 
 NAME = "manifest.json"
 
@@ -30,8 +31,6 @@ def write(save: Path, **of: Any) -> None:
         save: a folder, or a file.
         of: what it is: `step`, `seed`, `fingerprint`, `part`.
     """
-    from stablefit.training.rundir import write_whole
-
     files = [save] if save.is_file() else [file for file in sorted(save.rglob("*")) if file.is_file()]
     sums = {_name(file, save): _sha256(file) for file in files if file != place(save)}
     write_whole(place(save), sealed({**of, "files": sums}))

@@ -29,6 +29,7 @@ import numpy as np
 from stablefit.data.digest import Digest
 from stablefit.errors import InputError
 from stablefit.training import manifest, processes
+from stablefit.training.files import is_free, line_of, read_lines, row_of, write_whole
 from stablefit.training.settings import Settings, identity
 
 
@@ -129,12 +130,12 @@ class RunDirectory:
     def compare(self, scores: Mapping[int, float]) -> None:
         """Adds the scores of seeds that have come to where seeds are compared."""
         rows = [{"seed": seed, "score": score} for seed, score in {**self.compared(), **scores}.items()]
-        write_whole(self.path / "compared.jsonl", "".join(map(_line, rows)))
+        write_whole(self.path / "compared.jsonl", "".join(map(line_of, rows)))
 
     def finish(self, row: dict[str, Any]) -> None:
         """Adds the row of a finished seed, on disk before this returns; its state is not needed any more."""
         rows = {**self.results(), row["seed"]: row}.values()
-        write_whole(self.path / "results.jsonl", "".join(map(_line, rows)))
+        write_whole(self.path / "results.jsonl", "".join(map(line_of, rows)))
         self.withdraw(row["seed"])
         shutil.rmtree(self.seed(row["seed"]) / "state", ignore_errors=True)
 
@@ -145,7 +146,7 @@ class RunDirectory:
             row: as `finish` takes it.
             cohort: fingerprint and seed of every member.
         """
-        body = {"row": json.loads(_line(row)), "cohort": cohort}
+        body = {"row": json.loads(line_of(row)), "cohort": cohort}
         write_whole(self.seed(row["seed"]) / "row.json", manifest.sealed(body))
 
     def promised(self) -> dict[int, dict[str, Any]]:
@@ -188,23 +189,6 @@ class RunDirectory:
         shutil.rmtree(folder, ignore_errors=True)
         fresh.replace(folder)
         self.finish(row)
-
-
-_SYSTEMS = ("lost+found", ".DS_Store", "Thumbs.db", "desktop.ini", ".lock")
-
-
-def is_free(path: Path) -> bool:
-    """Whether nothing is in a place that a person, or a run, would want to keep; a folder that is not there is free.
-
-    What systems leave in a folder does not count, nor what a kill left of a file that `write_whole` had not finished.
-    """
-    if not path.exists():
-        return not path.is_symlink()
-    names = [file.name for file in path.iterdir()] if path.is_dir() else [path.name]
-    return path.is_dir() and all(
-        name in _SYSTEMS or name.startswith(".nfs") or (name.startswith(".") and name.endswith(".tmp"))
-        for name in names
-    )
 
 
 def check_data(path: Path, data: Digest | None) -> None:
@@ -264,14 +248,16 @@ class MetricsFile:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "metrics.jsonl"
         text = self.path.read_text(errors="replace") if self.path.is_file() and step else ""
-        rows = [row for line in text.split("\n")[:-1] if (row := _row(line)) is not None]  # saves matter more than logs
+        rows = [
+            row for line in text.split("\n")[:-1] if (row := row_of(line)) is not None
+        ]  # saves matter more than logs
         kept = [row for row in rows if row.get("step", step + 1) <= (evaluated if "split" in row else step)]
-        write_whole(self.path, "".join(map(_line, kept)))
+        write_whole(self.path, "".join(map(line_of, kept)))
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows; each has a field `step`."""
         with self.path.open("a") as file:
-            file.writelines(map(_line, rows))
+            file.writelines(map(line_of, rows))
             file.flush()
             os.fsync(file.fileno())
 
@@ -289,21 +275,6 @@ def tensorboard_writer(directory: Path) -> Any:
     return SummaryWriter(str(directory / "tensorboard"))
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; a last line without its end is left out.
-
-    Raises:
-        InputError: a line is damaged.
-    """
-    rows = []
-    for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], start=1):
-        row = _row(line)
-        if row is None:
-            raise InputError(f"{path}:{number}: is damaged; put back a copy of the file, or delete the line")
-        rows.append(row)
-    return rows
-
-
 def seed_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of finished seeds.
 
@@ -318,36 +289,6 @@ def seed_rows(path: Path) -> list[dict[str, Any]]:
                 "or delete the line"
             )
     return rows
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    """The row of a line; None if it is none."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _line(row: dict[str, Any]) -> str:
-    """A row as JSON, which has no word for infinity and NaN: they become null."""
-
-    def finite(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: finite(inner) for name, inner in value.items()}
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(finite(row), allow_nan=False) + "\n"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that a reader, or a kill, finds the old text or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def save_predictions(directory: Path, arrays: dict[str, np.ndarray], **of: Any) -> None:

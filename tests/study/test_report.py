@@ -15,7 +15,7 @@ import pytest
 from stablefit import report as entry
 from stablefit.errors import InputError
 from stablefit.study import document, figures, findings, grid, reading, report, statistics
-from stablefit.training.rundir import _line
+from stablefit.training.files import line_of
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert(1)</script>|x"
@@ -52,7 +52,7 @@ def write_cell(
         lines = [{"step": i + 1, "loss": float(value), "grad_norm": 1.0} for i, value in enumerate(loss[:end])]
         (folder / f"seed_{seed}").mkdir(exist_ok=True)
         (folder / f"seed_{seed}" / "metrics.jsonl").write_text(
-            "".join(map(_line, [*lines, {"step": steps, "split": "validation", "loss": 0.6, **validation}]))
+            "".join(map(line_of, [*lines, {"step": steps, "split": "validation", "loss": 0.6, **validation}]))
         )
         labels = np.arange(40) % 2
         wide = (40, 1) if config["task"] == "stsb" else (40, 2)
@@ -66,7 +66,7 @@ def write_cell(
             "layout": {"members": 1, "mesh": {"member": 1, "data": 1}}, "device": "1 x cpu",
             "versions": {"stablefit": "0.1.0", "jax": "0.10.2"},
         })  # fmt: skip
-    (folder / "results.jsonl").write_text("".join(map(_line, rows)))
+    (folder / "results.jsonl").write_text("".join(map(line_of, rows)))
 
 
 def write_study(workdir: Path, cells: dict[str, dict]) -> Path:
@@ -391,7 +391,7 @@ def test_figures_name_what_they_mark(written, tmp_path):
         ("study.json", "1", "study.json is not a JSON object"),
     ],
 )
-def test_damaged_files_are_one_line(tmp_path, capsys, file, text, message):
+def test_damaged_files_are_oneline_of(tmp_path, capsys, file, text, message):
     write_cell(tmp_path, "0" * 12, seeds=range(2))
     data = text if isinstance(text, bytes) else text.encode()
     (tmp_path / file).write_bytes(data)

@@ -2,34 +2,13 @@
 
 import contextlib
 import io
-import json
 
 import numpy as np
 import pytest
 
-from stablefit.training import checkpoints, job, loop, order, progress, rundir, settings
-from tests import tiny
-from tests.training.test_loop import assert_same_bits, traces
+from stablefit.training import checkpoints, loop, order, progress, rundir
+from tests.training.test_loop import assert_same_bits, run, traces
 from tests.training.watching import StopAfter
-
-
-@pytest.fixture(scope="module")
-def prepare(one_block_root):
-    """`prepare(**changes)`: a tiny job; jobs of equal settings are loaded once."""
-    jobs = {}
-
-    def make(**changes):
-        key = json.dumps(changes)
-        if key not in jobs:
-            jobs[key] = job.load(settings.read(tiny.config(one_block_root, **changes)))
-        return jobs[key]
-
-    return make
-
-
-def run(the_job, path, observers=(), seeds=None):
-    with rundir.RunDirectory(path, the_job.settings) as directory:
-        return loop.run(the_job, directory, progress.Progress(0, quiet=True), observers=observers, seeds=seeds)
 
 
 def together(jobs, path, observers=(), stream=None):

@@ -13,23 +13,9 @@ from tests import tiny
 from tests.training.watching import StopAfter
 
 
-@pytest.fixture(scope="module")
-def prepare(one_block_root):
-    """`prepare(**changes)`: a tiny job; jobs of equal settings are loaded once."""
-    jobs = {}
-
-    def make(**changes):
-        key = json.dumps(changes)
-        if key not in jobs:
-            jobs[key] = job.load(settings.read(tiny.config(one_block_root, **changes)))
-        return jobs[key]
-
-    return make
-
-
-def run(the_job, path, observers=()):
+def run(the_job, path, observers=(), seeds=None):
     with rundir.RunDirectory(path, the_job.settings) as directory:
-        return loop.run(the_job, directory, progress.Progress(0, quiet=True), observers=observers)
+        return loop.run(the_job, directory, progress.Progress(0, quiet=True), observers=observers, seeds=seeds)
 
 
 def traces(path, seed=0):

@@ -8,10 +8,9 @@ import pytest
 
 from stablefit.errors import InputError
 from stablefit.serve import model
-from stablefit.training import checkpoints, host, job, loop, manifest, order, progress, rundir, settings
-from tests import tiny
+from stablefit.training import checkpoints, host, job, loop, manifest, order, rundir
 from tests.serve import making
-from tests.training.test_loop import assert_same_bits, traces
+from tests.training.test_loop import assert_same_bits, run, traces
 from tests.training.watching import StopAfter
 
 STATE = {"w": np.arange(3.0, dtype=np.float32), "v": np.ones((4, 5), np.float32)}
@@ -161,25 +160,6 @@ def test_no_flipped_bit_of_a_model_that_a_fit_keeps_is_used(tmp_path, tiny_root)
 
 
 # --- runs
-
-
-@pytest.fixture(scope="module")
-def prepare(one_block_root):
-    """`prepare(**changes)`: a tiny job; jobs of equal settings are loaded once."""
-    jobs = {}
-
-    def make(**changes):
-        key = json.dumps(changes)
-        if key not in jobs:
-            jobs[key] = job.load(settings.read(tiny.config(one_block_root, **changes)))
-        return jobs[key]
-
-    return make
-
-
-def run(the_job, path, observers=(), seeds=None):
-    with rundir.RunDirectory(path, the_job.settings) as directory:
-        return loop.run(the_job, directory, progress.Progress(0, quiet=True), observers=observers, seeds=seeds)
 
 
 def test_a_save_that_is_passed_over_is_said_with_quiet_too(prepare, tmp_path, monkeypatch, capsys):

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablefit.models.blocks import Attention, Embeddings, Layer, Project, Seen, Table, layer_norm
+from stablefit.models.blocks import Attention, Context, Embeddings, Layer, Project, Seen, Table, layer_norm
 from stablefit.models.config import ACTIVATIONS, EncoderConfig, one_of, whole
 from stablefit.models.dropout import Dropout
 from stablefit.models.encoder import Encoder
@@ -245,7 +245,7 @@ class DebertaEncoder(Encoder):
         return DebertaLayer(c, *rates, self.dtype, attention=DisentangledAttention, convolved=convolved)
 
     def last(
-        self, x_BxTxD: jax.Array, context: Any, deterministic: bool, rows_E: jax.Array, columns_E: jax.Array
+        self, x_BxTxD: jax.Array, context: Context, deterministic: bool, rows_E: jax.Array, columns_E: jax.Array
     ) -> jax.Array:
         if self.config.num_hidden_layers > 1:
             return super().last(x_BxTxD, context, deterministic, rows_E, columns_E)
