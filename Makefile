@@ -6,8 +6,9 @@ READY := .venv/.ready
 JOBS ?= 2
 TORCH_PYTHON ?= $(BIN)/python
 WORKDIR ?= runs/demo
+STUDY ?= experiments/results/sst2_few_sample
 
-.PHONY: help demo ablation ablation-local data-is-set report test test-slow lint types setup parity mutants bench bench-predict bench-gpu torch
+.PHONY: help demo ablation ablation-local data-is-set report reports screenshots test test-slow lint types setup parity mutants bench bench-predict bench-gpu tpu-check torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -33,6 +34,13 @@ test: $(READY) ## all fast tests
 report: $(READY) ## a page with figures and verdicts of a run or a study: make report WORKDIR=runs/demo
 	$(BIN)/python -m stablefit.report $(WORKDIR)
 
+reports: $(READY) ## the committed reports anew, from the committed results: half a minute
+	$(BIN)/python -m experiments.reports
+
+screenshots: $(READY) ## pictures of a study's page in Chromium, at the width of a desk and of a telephone: make screenshots STUDY=DIR
+	$(BIN)/python -m stablefit.report $(STUDY) --out=build/page
+	$(BIN)/python -m experiments.screenshots build/page/report.html build/screenshots
+
 test-slow: $(READY) ## the tests that take longer
 	$(BIN)/python -m pytest -q -m slow
 
@@ -51,15 +59,25 @@ bench: data-is-set $(READY) torch ## speed beside PyTorch's, an hour and a half 
 	$(BIN)/python -m benchmarks.contest seeds --seeds=4 --data="$(DATA)" --out=benchmarks/results/seeds.json
 
 # TORCH_PYTHON: of an environment that has stablefit's requirements and PyTorch, if .venv has no PyTorch.
-bench-predict: $(READY) ## texts a second beside transformers' pipeline, and seconds to a first answer: half a quiet hour
+bench-predict: $(READY) ## texts a second beside transformers' pipeline, and seconds to a first answer: a quarter of a quiet hour
 	$(BIN)/python -m benchmarks.load --rounds=7 --out=benchmarks/results/load.json
 	@$(TORCH_PYTHON) -c "import torch" 2>/dev/null || { echo "no PyTorch for $(TORCH_PYTHON); give TORCH_PYTHON=PYTHON of an environment with a CPU build of torch 2.13"; exit 2; }
-	PYTHONPATH="$(CURDIR)" $(TORCH_PYTHON) -m benchmarks.predict --rounds=5 --out=benchmarks/results/predict.json
+	PYTHONPATH="$(CURDIR)" $(TORCH_PYTHON) -m benchmarks.predict --poolings=mean --texts=500 --rounds=3 --out=benchmarks/results/predict.json
 
 # Needs JAX and PyTorch for the card, which `make setup` does not install:
 # .venv/bin/pip install -c constraints.txt 'jax[cuda13]' torch, or cuda12 for an older driver.
 bench-gpu: $(READY) ## speed, MFU and memory on a GPU beside PyTorch's: one table, about half an hour
 	$(BIN)/python -m benchmarks.gpu --out=benchmarks/results/gpu.json
+
+# XLA's compiler for TPUs is the package libtpu, 700 MB, in an environment of its own. ONLY: cases with this in their names.
+ONLY ?=
+tpu-check: .venv-tpu/.ready ## compile the programs of runs for TPU slices, without a TPU; hours on two cores, goes on: docs/tpu.md
+	.venv-tpu/bin/python -m benchmarks.tpu_compile --only='$(ONLY)'
+
+.venv-tpu/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-tpu
+	.venv-tpu/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]' 'libtpu==0.0.42.*'
+	@touch $@
 
 torch: $(READY)
 	@$(BIN)/python -c "import torch, accelerate" 2>/dev/null || { echo "PyTorch is not in .venv; install a CPU build of torch 2.13 there, and accelerate and psutil"; exit 2; }

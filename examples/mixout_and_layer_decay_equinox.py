@@ -8,7 +8,7 @@ The toy of the linen example: one curve from much data, then a shifted one from 
 What is trained are the arrays of the module, which `eqx.partition` takes out.
 """
 
-import equinox as eqx  # pyright: ignore[reportMissingImports]
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax

@@ -2,9 +2,9 @@
 
     make ablation-local
 
-No data or weights are fetched. MiniLM has 6 blocks of 384, where BERT-large has 24 of 1024, and six seeds, the fewest
-with which one of seven comparisons can differ after Holm's method, find only large differences: this shows how an
-ablation is made and read, not what the paper's methods do. Int. Task is left out; it needs a larger task to start from.
+No data or weights are fetched. MiniLM has 6 blocks of 384, where BERT-large has 24 of 1024, and six seeds find only
+large differences: this shows how an ablation is made and read, not what the paper's methods do. Int. Task is left out;
+it needs a larger task to start from.
 """
 
 SHARED = {

@@ -1,6 +1,8 @@
 """The table of `experiments/keep.py`: single runs, their ensemble, and the average of their weights, on the test sets.
 
 python -m experiments.keep_table WORKDIR OUT.json
+
+WORKDIR is the study's working directory: what is packed of it has no parameters.
 """
 
 import dataclasses

@@ -2,6 +2,7 @@
 
     python -m experiments.reactions_table WORKDIR OUT.json
 
+WORKDIR may be what is packed of it, experiments/results/reactions.
 Published: Schwaller et al., Mach. Learn.: Sci. Technol. 2021, read off their figure; the forest on computed descriptors
 is Ahneman et al., Science 2018. Theirs are of all other reactions, ours of 500 of them.
 """

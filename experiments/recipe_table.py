@@ -6,7 +6,7 @@ Of each set: the score of the rows' predictions out of fold, by the parameters o
 best on validation, and the interval of the difference from the best of what costs nothing (bootstrap over rows). Of
 classes also how far the last step's probabilities are from what happens: the expected calibration error, what it would
 be if they were right, and the log loss; the same with the temperature that was fitted to the other folds; and the
-frozen encoder's.
+frozen encoder's. WORKDIR is the study's working directory: what is packed of it has classes and no probabilities.
 """
 
 import json

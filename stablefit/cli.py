@@ -20,6 +20,7 @@ VERBS = {
     "run": "stablefit.main",
     "grid": "stablefit.grid",
     "report": "stablefit.report",
+    "pack": "stablefit.commands.pack",
     "clean": "stablefit.commands.clean",
 }
 
@@ -40,6 +41,7 @@ Studies
   run --config=NAME             fine-tune one setting over its seeds
   grid --sweep=FILE             many settings over many seeds
   report WORKDIR                a page with figures and verdicts
+  pack WORKDIR OUT              a study as a few files, to be handed on
   clean WORKDIR                 remove the parameters of finished runs
 
   stablefit --version           the version

@@ -156,9 +156,10 @@ class Spec:
         parse=may.rules,
     )
 
-    pooling: Literal["pooler", "cls", "mean"] = _head(
+    pooling: Literal["pooler", "cls", "mean", "auto"] = _head(
         "pooler",
-        "pooler: tanh(W h + b) of [CLS]; cls: [CLS] itself; mean: LayerNorm of the pieces' mean.",
+        "pooler: tanh(W h + b) of [CLS]; cls: [CLS] itself; mean: LayerNorm of the pieces' mean; auto: as the model's "
+        "directory says (1_Pooling), else pooler.",
         off="pooler",
         before="pooler",
         only="sequences",

@@ -49,13 +49,14 @@ def _run(argv: Sequence[str]) -> int:
     from stablefit.training import host, settings
 
     process = host.prepare()
-    from stablefit.study import grid, launch
+    from stablefit.study import grid, launch, looks
     from stablefit.training import job, processes, signals
 
     sweep = Path(own.sweep)
     sys.path.append(str(sweep.resolve().parent.parent))  # at the end: a jax.py of theirs is not jax
     cells = {}
-    for cell in grid.expand(sweep):
+    swept = grid.expand(sweep)
+    for cell in swept:
         config = flags.parse([f"--config={cell.config}", *own.overrides]).config.to_dict()
         cells[cell.name] = settings.read({**config, **cell.changes})
     with processes.joined(Path(own.workdir or Path("runs") / sweep.stem), own.distributed) as workdir:
@@ -66,7 +67,8 @@ def _run(argv: Sequence[str]) -> int:
             print(f"{grid.announcement(jobs, workdir)}\n\nprocess  {process}", end="\n\n", flush=True)
             if own.plan:
                 return 0
-            grid.record(workdir, sweep, shlex.join(["python", "-m", "stablefit.grid", *argv]))
+            command = shlex.join(["python", "-m", "stablefit.grid", *argv])
+            grid.record(workdir, sweep, command, [cell.name for cell in swept if cell.control])
             lost = grid.run(jobs, workdir, own.quiet, launch.on_ray if own.launcher == "ray" else launch.here)
         except signals.Interrupted as stop:
             return program.interrupted(workdir, stop.signum)
@@ -74,7 +76,9 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     rows = grid.read_rows(workdir, {cell.fingerprint: cell.seeds for cell in cells.values()})
     known = {one.task.name: one.task for one in jobs.values()}
-    print(grid.study_table({name: rows[cell.fingerprint] for name, cell in cells.items()}, known))
+    by_name = {name: rows[cell.fingerprint] for name, cell in cells.items()}
+    record = looks.record(workdir, {name: len(own) for name, own in by_name.items()})
+    print(grid.study_table(by_name, known, record))
     print(f"\nresults in {workdir}")
     for line in lost:
         print(f"stablefit: {line}", file=sys.stderr)

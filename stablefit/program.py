@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from stablefit import extras
 from stablefit.errors import InputError
 
 SIGNALLED = 128  # plus the signal's number, as shells say it
@@ -41,7 +42,7 @@ def run(usage: str, body: Callable[[Sequence[str]], int], argv: Sequence[str] | 
     """Calls `body` with the arguments, or prints the usage if there are none or they ask for it.
 
     Returns:
-        the exit code: that of `body`, or 2 for an InputError, which is said in one line.
+        the exit code: that of `body`, or 2 for an InputError or a package that is not installed, said in one line.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or "--help" in argv or "-h" in argv:
@@ -51,6 +52,12 @@ def run(usage: str, body: Callable[[Sequence[str]], int], argv: Sequence[str] | 
         return body(argv)
     except InputError as error:
         print(f"stablefit: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        said = extras.remedy(error)
+        if said is None:
+            raise
+        print(f"stablefit: {said}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # Whoever reads, such as `head`, has enough; the rest goes nowhere, or leaving would fail on it.

@@ -59,7 +59,7 @@ def test_each_verb_has_a_help_that_imports_nothing_heavy(verb):
     [
         (["fti"], "verb 'fti' is unknown; did you mean fit?"),
         (["Predict"], "verb 'Predict' is unknown; did you mean predict?"),
-        (["zzz"], "verb 'zzz' is unknown; the verbs are fit, check, predict, export, run, grid, report, clean"),
+        (["zzz"], "verb 'zzz' is unknown; the verbs are fit, check, predict, export, run, grid, report, pack, clean"),
         (["--config=rte"], "'--config=rte' stands before a verb, such as run in `stablefit run --config=reviews`"),
         (["tickets.csv"], "'tickets.csv' is a file and no verb; did you mean `stablefit fit tickets.csv`?"),
     ],

@@ -22,8 +22,6 @@ def _marks(path):
 
 @pytest.mark.parametrize("path", [pytest.param(path, marks=_marks(path), id=path.stem) for path in EXAMPLES])
 def test_example(path, capsys):
-    if path.stem.endswith("_equinox"):
-        pytest.importorskip("equinox", reason="equinox is not installed")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec
     assert spec.loader

@@ -1,16 +1,28 @@
-"""The wheel: installed into an environment of its own, it has the command, the configs and the types."""
+"""The wheel: installed into an environment of its own, it has the command, the configs and the types.
 
+With the base requirements alone, and nothing else to import, it has the methods.
+"""
+
+import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from stablefit import extras, methods
 
 ROOT = Path(__file__).parent.parent
+
+PROJECT = ROOT / "tests" / "methods" / "typed_user.py"
 
 pytestmark = pytest.mark.slow
 
@@ -31,10 +43,8 @@ def wheel(tmp_path_factory) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory) -> Path:
-    """The folder of the commands of an environment with the wheel; what it needs comes from this one."""
-    folder = tmp_path_factory.mktemp("environment")
+def environment(folder: Path, wheel: Path) -> Path:
+    """An environment with the wheel and nothing that it needs; its site-packages."""
     venv.create(folder, with_pip=False)
     done = run(
         sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet", "--no-deps", wheel,
@@ -42,8 +52,40 @@ def installed(wheel, tmp_path_factory) -> Path:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (site,) = folder.glob("lib/python*/site-packages")
+    return site
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """The folder of the commands of an environment with the wheel; what it needs comes from this one."""
+    folder = tmp_path_factory.mktemp("environment")
+    site = environment(folder, wheel)
     # Behind the environment's own, so that an editable stablefit here, which is found by a .pth file, is not seen.
     (site / "requirements.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return folder / "bin"
+
+
+def closure(requirements: list[str]) -> dict[str, metadata.Distribution]:
+    """The distributions that the requirements lead to, without any extra, by what each says that it needs."""
+    found, left = {}, [Requirement(line) for line in requirements]
+    while left:
+        one = left.pop()
+        name = canonicalize_name(one.name)
+        if name not in found and (one.marker is None or one.marker.evaluate({"extra": ""})):
+            found[name] = metadata.distribution(name)
+            left += [Requirement(line) for line in found[name].requires or []]
+    return found
+
+
+@pytest.fixture(scope="module")
+def base(wheel, tmp_path_factory) -> Path:
+    """The same with the wheel's base requirements and theirs, as links into this environment, and nothing else."""
+    folder = tmp_path_factory.mktemp("base")
+    site = environment(folder, wheel)
+    (described,) = site.glob("stablefit-*.dist-info")
+    for one in closure(metadata.Distribution.at(described).requires or []).values():
+        for top in {file.parts[0] for file in one.files or []} - {"..", "__pycache__"}:
+            (site / top).symlink_to(Path(str(one.locate_file(top))))
     return folder / "bin"
 
 
@@ -86,3 +128,88 @@ def test_a_config_of_ones_own(installed, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "reinit_layers=2" in done.stdout
     assert "seeds    0, 1, 2;" in done.stdout
+
+
+# --- with the base requirements alone
+
+
+def test_the_base_install_is_small_and_whole(base):
+    """What it needs is there, by pip's own check, and of the extras' packages only what jax and optax bring."""
+    done = run(sys.executable, "-m", "pip", "--python", base / "python", "check", cwd=base)
+    assert done.returncode == 0, done.stdout
+    (site,) = base.parent.glob("lib/python*/site-packages")
+    modules = {module for names in extras.EXTRAS.values() for module in names}
+    assert {module for module in modules if (site / module).exists()} <= {"absl", "scipy"}
+    assert len(list(site.glob("*.dist-info"))) < 12
+
+
+def test_a_project_runs_with_the_base_install(base, tmp_path):
+    """Re-init, mixout, Adam's correction, decay, layer-wise rates, in a program that has jax and optax only."""
+    (tmp_path / "project.py").write_bytes(PROJECT.read_bytes())
+    program = "import json, project; print(json.dumps(project.main()))"
+    done = run(base / "python", "-W", "error", "-c", program, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    refused, found = done.stdout.splitlines()
+    assert refused.startswith("6 leaves; ")
+    before, after = json.loads(found)
+    assert after < 0.3 * before
+
+
+@pytest.mark.parametrize("verb", ["fit", "check", "run", "grid", "predict", "export", "report"])
+def test_a_command_says_what_to_install(base, tmp_path, verb):
+    (tmp_path / "x.csv").write_text("text,label\n" + "good,yes\nbad,no\n" * 20)
+    (tmp_path / "sweep.py").write_text("def sweep(add):\n    add('reviews')\n")
+    arguments = {
+        "fit": ["x.csv", "--out=out"],
+        "check": ["x.csv"],
+        "run": ["--config=reviews"],
+        "grid": ["--sweep=sweep.py"],
+        "predict": [".", "x.csv", "--out=out"],
+        "export": [".", "out"],
+        "report": ["."],
+    }
+    done = run(base / "python", "-m", "stablefit", verb, *arguments[verb], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"stablefit: package \w+ is not installed: pip install 'stablefit\[train\]'\n", done.stderr)
+    assert {path.name for path in tmp_path.iterdir()} == {"x.csv", "sweep.py"}
+    assert f"usage: stablefit {verb} " in run(base / "stablefit", verb, "--help", cwd=tmp_path).stdout
+
+
+def test_a_name_of_the_package_says_what_to_install(base, tmp_path):
+    program = "import stablefit\ntry:\n    stablefit.load\nexcept ModuleNotFoundError as error:\n    print(error)"
+    done = run(base / "python", "-c", program, cwd=tmp_path)
+    assert re.fullmatch(
+        r"stablefit\.load: package \w+ is not installed: pip install 'stablefit\[train\]'\n", done.stdout
+    )
+
+
+# --- types
+
+
+def findings(base: Path, folder: Path) -> list[dict]:
+    """What pyright has to say of the programs of a folder, which sees the base install and nothing else."""
+    command = [sys.executable, "-m", "pyright", "--pythonpath", base / "python", "--outputjson", folder]
+    return json.loads(run(*command, cwd=folder).stdout)["generalDiagnostics"]
+
+
+def test_the_types_of_the_methods_reach_a_project(base, tmp_path):
+    """The project above is clean, wrong arguments are found, and no public name is without a type."""
+    (tmp_path / "project.py").write_bytes(PROJECT.read_bytes())
+    public = [name for name in vars(methods) if getattr(methods, name) is not None and name[0] != "_"]
+    public = [name for name in public if getattr(getattr(methods, name), "__module__", "").startswith("stablefit.")]
+    assert {"mixout", "reinit", "ParamTransform"} <= set(public)
+    lines = ["from stablefit import methods", *(f"reveal_type(methods.{name})" for name in public)]
+    (tmp_path / "names.py").write_text("\n".join(lines) + "\n")
+    (tmp_path / "wrong.py").write_text(f"{lines[0]}\nmethods.mixout(0.1, unti='')\nmethods.mixuot(0.1)\n")
+    said: dict[str, list[dict]] = {}
+    for one in findings(base, tmp_path):
+        said.setdefault(Path(one["file"]).name, []).append(one)
+    assert "project.py" not in said, said["project.py"]
+    assert [one["rule"] for one in said["wrong.py"]] == ["reportCallIssue", "reportAttributeAccessIssue"]
+    revealed = [one["message"] for one in said["names.py"]]
+    assert len(revealed) == len(public)
+    for message in revealed:
+        what, _, of = message.partition(" is ")
+        assert what.startswith("Type of "), message
+        assert of.startswith(('"(', '"type[')), message
+        assert "Unknown" not in of, message

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,14 @@ from stablefit.methods.noise import draw_leaves
 from stablefit.methods.numeric import Scalar, check_range, is_constant, known_number
 from stablefit.paths import Key, PatternError, Stack, find_stack, map_named, names, select
 
+Tree = TypeVar("Tree")  # a pytree of arrays
 _CONSTANTS = {"bias": 0, "scale": 1}  # of the kinds of leaves
 _CONSTANTS["zero"] = 0
 
 
 def reinit(
     key: Key,
-    params: Any,
+    params: Tree,
     *,
     layers: Scalar = 0,
     indices: Sequence[int] = (),
@@ -34,7 +35,7 @@ def reinit(
     block: str | None = None,
     axis: int | None = None,
     kinds: Kinds = None,
-) -> Any:
+) -> Tree:
     r"""Give the top blocks, or chosen leaves, fresh values; all others are returned as they are.
 
         kernels, embeddings, anything else ~ N(0, std^2), not truncated;   LayerNorm scale = 1;   bias = 0

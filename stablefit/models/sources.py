@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stablefit.errors import InputError
 
@@ -43,6 +43,24 @@ def resolve(model: str) -> Path:
     if model.startswith((".", "/", "~")):
         raise InputError(f"model={model!r} does not exist; give a directory that holds {CONFIG} and {WEIGHTS}")
     return _from_hub(model)
+
+
+def read_at(directory: Path) -> Literal["cls", "mean", ""]:
+    """How a directory of sentence-transformers says that its encoder is read; nothing if it says none that we have.
+
+    `modules.json` names the folder of the pooling, whose config.json has a field for each way.
+    """
+    try:
+        modules = json.loads((directory / "modules.json").read_text())
+        folders = [str(one["path"]) for one in modules if str(one["type"]).endswith(".Pooling")]
+        modes = json.loads((directory / folders[0] / CONFIG).read_text())
+        named = modes.get("pooling_mode")
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return ""
+    if named in ("cls", "mean"):  # as newer releases write it
+        return named
+    on = {name for name, value in modes.items() if name.startswith("pooling_mode_") and value is True}
+    return "mean" if on == {"pooling_mode_mean_tokens"} else "cls" if on == {"pooling_mode_cls_token"} else ""
 
 
 def _in_package(model: str) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 
 from stablefit.data.tasks import Kind
 
+_ONE_IN_TWENTY = 1.6449  # the normal distribution is above it with probability .05
 MINIMUM_GAIN = 1e-9  # far below one example's share of any score; above the rounding of a stored score
 
 
@@ -177,12 +178,16 @@ def score_names(kind: Kind, n_classes: int, *, more: bool = False) -> tuple[str,
 
 
 def majority_score(metric: str, labels: np.ndarray) -> float:
-    """The score of always answering with the most frequent class, or set of labels; 0.0 for correlations and R2.
+    """The score that a run must be above to have learnt anything.
 
-    Where classes are equally frequent, the one that scores best. Of several labels it is the best of: the k most
-    frequent, for every k.
+    Of classes, or sets of labels, what always answering with the most frequent gives; where classes are equally
+    frequent, the one that scores best. Of several labels it is the best of: the k most frequent, for every k. Of R2
+    0.0. Of a correlation what guessing reaches in one of twenty test sets of N rows, 1.645 / sqrt(N - 1): its standard
+    error without any relation (Hotelling 1953).
     """
-    if metric in ("matthews", "pearson", "spearman", "r2"):
+    if metric in ("matthews", "pearson", "spearman"):
+        return min(1.0, _ONE_IN_TWENTY / math.sqrt(max(len(labels) - 1, 1)))
+    if metric == "r2":
         return 0.0
     if metric in _MARKS:
         order = np.argsort(-labels.sum(0), kind="stable")

@@ -1,64 +1,27 @@
-"""The figures of a report. Narrow, so that they can be read on a phone; colours of Okabe and Ito, for every eye.
+"""The figures of a report beside the forest plot: scores, losses, re-initialised layers, the best of several seeds.
 
-matplotlib is imported when the first figure is drawn, and only its Agg and SVG backends.
+Each is as wide as a column of a paper, and so can be read on a telephone.
 """
 
-import io
 import math
-import re
-import textwrap
-import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from stablefit.errors import InputError
-from stablefit.study import statistics
+from stablefit.study import drawing, forest, readable, statistics
+from stablefit.study.drawing import COLUMN, LIGHT, Drawing
 from stablefit.study.findings import Group, Setting, reinit_series
+from stablefit.study.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 4.8  # inches
-BLUE, RED, GREY, DARK = "#0072b2", "#d55e00", "#8a8a8a", "#222222"
-STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": DARK,
-    "axes.linewidth": 0.7,
-    "axes.titlelocation": "left",
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "lines.linewidth": 1.3,
-    "figure.facecolor": "white",
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
-    "svg.fonttype": "none",  # letters stay letters: they can be searched and copied
-}
-
-
-class Drawing(NamedTuple):
-    """A figure as two files, with what it shows in words."""
-
-    name: str
-    caption: str
-    svg: str
-    png: bytes
-
-    def inline(self) -> str:
-        """The `<svg>` element for a page: without the prolog, the metadata and ids that nothing refers to."""
-        svg = re.sub(r"<metadata>.*?</metadata>", "", self.svg[self.svg.index("<svg") :], flags=re.DOTALL)
-        svg = svg.replace("<svg ", f'<svg role="img" aria-label="{self.name}" ', 1)
-        used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
-        # An angle bracket in a text is escaped, so that this finds elements alone.
-        return re.sub(r'(<\w+) id="([^"]*)"', lambda tag: tag[0] if tag[2] in used else tag[1], svg)
+MOST_PANELS = 8
+_MOST_LINES = 5  # of the figure of the best of k; more cannot be told apart
+# Lines of one colour, which says the verdict, differ in the shape of their points and in their dashes.
+_LINES: tuple[tuple[str, Any], ...] = (("o", "-"), ("^", "-"), ("s", "--"), ("D", ":"), ("v", "-."))
 
 
 def draw_all(group: Group) -> list[Drawing]:
@@ -67,74 +30,45 @@ def draw_all(group: Group) -> list[Drawing]:
     Raises:
         InputError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise InputError("the report needs matplotlib: pip install 'stablefit[report]'") from None
-    metric, task = group.metric, group.task.name
-    dotted = " The dotted line is the baseline's last loss." if len(group.settings) > 1 else ""
-    plans: list[tuple[str, str, Callable[[Group], Any]]] = [
-        (
-            "scores",
-            f"Test {metric} of every run, at its best step on validation. A dot is a run. The box holds the middle "
-            "half, its line is the median, the diamond the mean; whiskers end at the last run within 1.5 boxes. Fewer "
-            f"than {statistics.MIN_SEEDS} runs have no box.",
-            _scores,
-        ),
-        (
-            "reinit",
-            f"Test {metric} against the number of re-initialised layers, all else equal. The line joins the means.",
-            _reinit,
-        ),
-        (
-            "loss",
-            f"Training loss, averaged over the last {group.window} batches: median over the runs, and the band of the "
-            f"middle half.{dotted}",
-            _loss,
-        ),
-        (
-            "best-of-k",
-            f"What k seeds give. Solid: test {metric} of the run that is best on validation among k. Dashed: the "
-            "expected maximum of k test scores, which is what picking the best seed on the test set would report.",
-            _best_of,
-        ),
-    ]
-    drawings = []
-    for kind, caption, draw in plans:
-        name = f"{task}-{kind}"
-        # A salt makes ids the same each time, and those of two figures on one page different.
-        style: dict[Any, Any] = {**STYLE, "svg.hashsalt": name}
-        with matplotlib.rc_context(style):
-            figure = draw(group)
-            if figure is not None:
-                drawings.append(Drawing(name, caption, *_files(figure)))
+    plot = forest.drawn(group)
+    drawings = [plot] if plot else []
+    plans = [("loss", _loss_words, _loss, True), ("reinit", _reinit_words, _reinit, False)]
+    plans.append(("best-of-k", _best_words, _best_of, False))
+    if plot is None:
+        plans.insert(0, ("scores", _scores_words, _scores, True))
+    for kind, words, draw, as_pdf in plans:
+        name = f"{group.task.name}-{kind}"
+        figure = drawing.drawn(name, lambda draw=draw: draw(group))
+        if figure is not None:
+            caption, said = words(group)
+            pdf = drawing.saved(figure, "pdf") if as_pdf else b""
+            drawings.append(Drawing(name, caption, said, drawing.svg_of(figure), drawing.saved(figure, "png"), pdf))
     return drawings
 
 
-def _files(figure: "Figure") -> tuple[str, bytes]:
-    svg, png = io.StringIO(), io.BytesIO()
-    with warnings.catch_warnings():
-        # A name may hold letters that the font lacks; the SVG has them as text, and a browser finds a font.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(svg, format="svg", metadata=nothing)
-        figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
-    return svg.getvalue(), png.getvalue()
-
-
-def _figure(height: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+def decided(group: Group) -> list[Setting]:
+    """The settings found better, the best first, then those found worse, the nearest to the baseline first."""
+    return [setting for setting in forest.ordered(group) if setting.judged.outcome in ("better", "worse")]
 
 
 def _legend(figure: "Figure", axes: "Axes", place: Literal["outside upper left", "outside lower left"]) -> None:
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    figure.legend(list(unique.values()), list(unique), loc=place, ncols=3, handlelength=1.6)
+    figure.legend(list(unique.values()), list(unique), loc=place, ncols=2, handlelength=1.6)
+
+
+# --- scores, where there is nothing to compare
+
+
+def _scores_words(group: Group) -> tuple[str, str]:
+    metric = readable.metric(group.task)
+    caption = (
+        f"Test {metric} of every run, at its best step on validation. A dot is a run. The box holds the middle half, "
+        "its line is the median, the diamond the mean; whiskers end at the last run within 1.5 boxes. Fewer than "
+        f"{statistics.MIN_SEEDS} runs have no box."
+    )
+    means = [f"{s.name} {number(s.summary.mean)} on average" for s in group.finished if s.summary]
+    return caption, f"Test {metric} of every run: {'; '.join(means)}."
 
 
 def _scores(group: Group) -> "Figure | None":
@@ -143,23 +77,23 @@ def _scores(group: Group) -> "Figure | None":
         return None
     labels = [_label(setting) for setting in settings]
     # A row is as high as its label; places are in inches from the top.
-    heights = [0.3 + 0.14 * label.count("\n") for label in labels]
+    heights = [0.26 + 0.12 * label.count("\n") for label in labels]
     places = [sum(heights[:i]) + height / 2 for i, height in enumerate(heights)]
-    figure = _figure(sum(heights) + 0.95)
+    figure = drawing.blank(COLUMN, sum(heights) + 1.0)
     axes = figure.subplots()
     left, right = _limits(group)
     _majority(axes.axvline, group)
     for place, setting in zip(places, settings, strict=True):
-        _box(axes, place, setting, setting is group.settings[0], 0.26)
-        _dots(axes, place, setting, left + 0.02 * (right - left), 0.2)
+        _box(axes, place, setting, 0.24)
+        _dots(axes, place, setting, left + 0.02 * (right - left), 0.18)
     axes.set_yticks(places, labels)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
     axes.spines["left"].set_visible(False)
     axes.set_ylim(sum(heights), 0)
     axes.set_xlim(left, right)
-    axes.set_xlabel(f"test {group.metric}")
+    axes.set_xlabel(f"test {readable.metric(group.task)}")
     axes.locator_params(axis="x", nbins=5)
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    axes.grid(axis="x", color=LIGHT["rule"], linewidth=0.5)
     axes.set_axisbelow(True)
     _legend(figure, axes, "outside lower left")
     return figure
@@ -170,11 +104,7 @@ def _label(setting: Setting) -> str:
     summary = setting.summary
     assert summary is not None
     failed = f", {summary.n_failed} failed" if summary.n_failed else ""
-    return f"{_wrapped(setting.name, 24, 3)}\nn = {summary.n}{failed}"
-
-
-def _wrapped(name: str, width: int, lines: int) -> str:
-    return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …") or ["(no name)"])
+    return f"{drawing.wrapped(setting.name, 20, 3)}\nn = {summary.n}{failed}"
 
 
 def _limits(group: Group) -> tuple[float, float]:
@@ -201,16 +131,14 @@ def _majority(line: Callable[..., Any], group: Group) -> None:
     label = f"{word} {group.majority:.3f}"
     if not low <= group.majority <= high:
         label += " (off the axis)"
-    line(group.majority, color=DARK, linewidth=0.9, linestyle=(0, (4, 3)), label=label)
+    line(group.majority, color=LIGHT["quiet"], linewidth=0.9, linestyle=(0, (4, 3)), label=label)
 
 
-def _box(
-    axes: "Axes", place: float, setting: Setting, is_baseline: bool, width: float, horizontal: bool = True
-) -> None:
+def _box(axes: "Axes", place: float, setting: Setting, width: float, horizontal: bool = True) -> None:
     scores = setting.cell.runs().scores
     if len(scores) < statistics.MIN_SEEDS:
         return
-    line = {"color": DARK, "linewidth": 0.9}
+    line = {"color": LIGHT["quiet"], "linewidth": 0.8}
     axes.boxplot(
         [scores],
         positions=[place],
@@ -218,21 +146,21 @@ def _box(
         widths=width,
         showfliers=False,  # every run is drawn as a dot
         patch_artist=True,
-        boxprops={"facecolor": "#e4e4e4" if is_baseline else "#d6e8f5", "edgecolor": DARK, "linewidth": 0.7},
-        medianprops=line | {"linewidth": 1.6},
+        boxprops={"facecolor": LIGHT["wash"], "edgecolor": LIGHT["quiet"], "linewidth": 0.7},
+        medianprops=line | {"color": LIGHT["ink"], "linewidth": 1.5},
         whiskerprops=line,
         capprops=line,
         manage_ticks=False,
     )
     x, y = (scores.mean(), place) if horizontal else (place, scores.mean())
-    axes.plot(x, y, "D", markerfacecolor="none", markeredgecolor=DARK, markersize=5, zorder=4, label="mean")
+    style = {"markerfacecolor": "none", "markeredgecolor": LIGHT["ink"], "markersize": 4.5, "zorder": 4}
+    axes.plot(x, y, "D", label="mean", **style)
 
 
 def _dots(axes: "Axes", place: float, setting: Setting, edge: float, width: float, horizontal: bool = True) -> None:
     """Every run, spread a little across its box in a fixed way; those that diverged at the edge."""
     rows = setting.cell.rows
     scores = setting.cell.runs().scores
-    # Multiples of the golden ratio lie apart, and so do runs of like score, the same way each time.
     rank = np.argsort(np.argsort(scores, kind="stable"), kind="stable")
     across = place + width * ((rank * 0.618034 + 0.5) % 1 - 0.5)
     diverged = np.array([row["diverged"] for row in rows])
@@ -240,9 +168,9 @@ def _dots(axes: "Axes", place: float, setting: Setting, edge: float, width: floa
     scores = np.where(diverged, edge, scores)
     fine = ~failed & ~diverged
     kinds = [
-        (fine, "run", {"marker": "o", "s": 13, "color": BLUE, "linewidths": 0, "alpha": 0.75}),
-        (failed, "failed run", {"marker": "x", "s": 26, "color": RED, "linewidths": 1.4}),
-        (diverged, "diverged, score 0", {"marker": "<" if horizontal else "v", "s": 26, "color": RED}),
+        (fine, "run", {"marker": "o", "s": 9, "color": LIGHT["better"], "linewidths": 0, "alpha": 0.75}),
+        (failed, "failed run", {"marker": "x", "s": 18, "color": LIGHT["worse"], "linewidths": 1.2}),
+        (diverged, "diverged, score 0", {"marker": "<" if horizontal else "v", "s": 20, "color": LIGHT["worse"]}),
     ]
     for chosen, label, style in kinds:
         if chosen.any():
@@ -250,97 +178,163 @@ def _dots(axes: "Axes", place: float, setting: Setting, edge: float, width: floa
             axes.scatter(*(points if horizontal else points[::-1]), zorder=3, clip_on=False, label=label, **style)
 
 
+# --- re-initialised layers
+
+
+def _reinit_words(group: Group) -> tuple[str, str]:
+    what = f"Test {readable.metric(group.task)} against the number of re-initialised layers, all else equal."
+    means = [f"{layers}: {number(s.summary.mean)}" for layers, s in reinit_series(group) if s.summary]
+    return f"{what} The line joins the means. Boxes hold the middle half.", f"{what} Means: {', '.join(means)}."
+
+
 def _reinit(group: Group) -> "Figure | None":
     series = reinit_series(group)
     if not series:
         return None
-    figure = _figure(2.9)
+    figure = drawing.blank(COLUMN, 2.4)
     axes = figure.subplots()
     low, high = _limits(group)
-    _majority(axes.axhline, group)
+    scores = np.concatenate([setting.cell.runs().scores for _, setting in series])
+    diverged = np.array([row["diverged"] for _, setting in series for row in setting.cell.rows])
+    if not diverged.all():
+        margin = 0.1 * float(np.ptp(scores[~diverged])) or 0.05
+        low, high = float(scores[~diverged].min()) - margin, float(scores[~diverged].max()) + margin
     for layers, setting in series:
-        _box(axes, layers, setting, setting is group.settings[0], 0.56, horizontal=False)
-        _dots(axes, layers, setting, low + 0.03 * (high - low), 0.44, horizontal=False)
+        _box(axes, layers, setting, 0.5, horizontal=False)
+        _dots(axes, layers, setting, low + 0.03 * (high - low), 0.4, horizontal=False)
     means = [setting.cell.runs().scores.mean() for _, setting in series]
-    axes.plot([layers for layers, _ in series], means, color=DARK, linewidth=1, zorder=3.5)
+    axes.plot([layers for layers, _ in series], means, color=LIGHT["ink"], linewidth=1, zorder=3.5)
     axes.set_xticks([layers for layers, _ in series])
     axes.set_ylim(low, high)
     axes.set_xlabel("re-initialised layers")
-    axes.set_ylabel(f"test {group.metric}")
+    axes.set_ylabel(f"test {readable.metric(group.task)}")
     _legend(figure, axes, "outside lower left")
     return figure
 
 
-def _panels(group: Group, settings: Sequence[Setting], x: str, y: str, draw: Callable[..., None]) -> "Figure | None":
-    """A panel for each setting, with the baseline behind it; one panel for the baseline if it is alone.
+# --- losses
 
-    Args:
-        settings: those that can be drawn.
-        draw: of axes, a setting, a colour and a label.
-    """
-    baseline = group.settings[0]
-    shown = [setting for setting in settings if setting is not baseline]
-    if not settings:
-        return None
-    if not shown:
-        figure = _figure(2.8)
-        axes = figure.subplots()
-        draw(axes, baseline, BLUE, baseline.name)
-        axes.set(xlabel=x, ylabel=y)
-        return figure
-    columns = min(2, len(shown))
-    rows = math.ceil(len(shown) / columns)
-    figure = _figure(0.7 + (1.55 * rows if columns > 1 else 2.4))
-    panels: list[Axes] = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
-    for axes, setting in zip(panels, shown, strict=False):
-        axes.set_title(_wrapped(setting.name, 32, 2))
-        axes.tick_params(length=2.5)
-        if baseline in settings:
-            draw(axes, baseline, GREY, f"baseline: {_wrapped(baseline.name, 30, 1)}")
-        draw(axes, setting, BLUE, "the setting")
-    for axes in panels[len(shown) :]:
-        axes.set_axis_off()
-    # With an odd number the last row has no panel on the right; the one above it then carries the numbers.
-    for axes in panels[len(shown) - columns : len(shown)]:
-        axes.tick_params(labelbottom=True)
-        axes.set_xlabel(x)
-    figure.supylabel(y, fontsize=9)
-    _legend(figure, panels[0], "outside upper left")
-    return figure
+
+def shown_losses(group: Group) -> list[Setting]:
+    """The settings with a verdict that have losses: those found better, and those worse as far as there is room."""
+    return [setting for setting in decided(group) if setting.curve][:MOST_PANELS]
+
+
+def _loss_words(group: Group) -> tuple[str, str]:
+    shown, all_decided = shown_losses(group), [setting for setting in decided(group) if setting.curve]
+    caption = (
+        f"Training loss on a log axis, averaged over the last {group.window} batches: median over the runs, and the "
+        "band of the middle half."
+    )
+    if shown:
+        caption += " Grey: the baseline; dotted: its last loss. Only settings found better or worse."
+    elif len(group.settings) > 1:
+        caption += " Only the baseline: no setting was found better or worse."
+    if len(shown) < len(all_decided):
+        caption += f" The first {len(shown)} of {len(all_decided)}."
+    last = [f"{s.name} {number(float(s.curve.median[-1]))}" for s in (group.settings[0], *shown) if s.curve]
+    return caption, f"Training loss over the steps; last medians: {'; '.join(last)}."
 
 
 def _loss(group: Group) -> "Figure | None":
-    settings = [setting for setting in group.settings if setting.curve]
-    figure = _panels(group, settings, "step", "training loss", _band)
-    target = group.settings[0].curve
-    if figure is not None and target is not None and len(settings) > 1:
-        for axes in figure.axes[: len(settings) - 1]:
-            axes.axhline(float(target.median[-1]), color=GREY, linewidth=0.8, linestyle=":")
+    baseline, shown = group.settings[0], shown_losses(group)
+    if not baseline.curve and not shown:
+        return None
+    columns = min(2, max(1, len(shown)))
+    rows = math.ceil(max(1, len(shown)) / columns)
+    figure = drawing.blank(COLUMN, 0.65 + (1.35 * rows if columns > 1 else 1.9))
+    panels: list[Axes] = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for axes, setting in zip(panels, shown or [baseline], strict=False):
+        if all(float(one.curve.low.min()) > 0 for one in (baseline, setting) if one.curve):
+            axes.set_yscale("log")
+        axes.tick_params(length=2, which="both")
+        if shown:
+            axes.set_title(drawing.wrapped(setting.name, 26 if columns > 1 else 54, 2))
+        if baseline.curve and shown:
+            _band(axes, baseline, LIGHT["same"])
+            axes.axhline(float(baseline.curve.median[-1]), color=LIGHT["same"], linewidth=0.8, linestyle=":")
+        _band(axes, setting, LIGHT[drawing.mark(setting)[0]] if shown else LIGHT["better"])
+    for axes in panels[max(1, len(shown)) :]:
+        axes.set_axis_off()
+    # With an odd number the last row has no panel on the right; the one above it then carries the numbers.
+    for axes in panels[max(0, len(shown) - columns) : max(1, len(shown))]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("step")
+    _plain_numbers(panels)
+    figure.supylabel("training loss", fontsize=7.5, color=LIGHT["quiet"])
     return figure
 
 
-def _band(axes: "Axes", setting: Setting, colour: str, label: str) -> None:
+def _plain_numbers(panels: Sequence["Axes"]) -> None:
+    """0.05 and not 5 times ten to the power of -2, and few of them."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    for axes in panels:
+        if axes.get_yscale() != "log":
+            continue
+        axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=8))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _band(axes: "Axes", setting: Setting, colour: str) -> None:
     curve = setting.curve
     assert curve is not None
     # More points than pixels only make the file large.
-    kept = np.unique(np.linspace(0, len(curve.steps) - 1, 160).round().astype(int))
+    kept = np.unique(np.linspace(0, len(curve.steps) - 1, 90).round().astype(int))
     steps = curve.steps[kept]
     axes.fill_between(steps, curve.low[kept], curve.high[kept], color=colour, alpha=0.22, linewidth=0)
-    axes.plot(steps, curve.median[kept], color=colour, label=label)
+    axes.plot(steps, curve.median[kept], color=colour)
+
+
+# --- the best of several seeds
+
+
+def _best_settings(group: Group) -> list[Setting]:
+    """The baseline and the settings with a verdict; none in cross-validation, where a best of folds means nothing."""
+    if group.settings[0].judged.unit == "folds":
+        return []
+    shown = [group.settings[0], *decided(group)][:_MOST_LINES]
+    return [setting for setting in shown if setting.judged.runs is not None and len(setting.cell.rows) > 1]
+
+
+def _best_words(group: Group) -> tuple[str, str]:
+    caption = (
+        f"What k seeds give: test {readable.metric(group.task)} of the run that is best on validation among k, "
+        "averaged over all draws."
+    )
+    shown = _best_settings(group)
+    if len(group.settings) > 1:
+        caption += " The baseline, and settings found better or worse"
+        caption += (
+            f", of {len(decided(group))} the first {_MOST_LINES - 1}." if len(decided(group)) >= _MOST_LINES else "."
+        )
+    ends = [f"{s.name} {number(float(_expected(s)[0]))} to {number(float(_expected(s)[-1]))}" for s in shown]
+    return caption, f"Best of k seeds, from one seed to all: {'; '.join(ends)}."
 
 
 def _best_of(group: Group) -> "Figure | None":
-    settings = [setting for setting in group.finished if len(setting.cell.rows) > 1]
-    figure = _panels(group, settings, "k, number of seeds", f"test {group.metric}", _expected)
-    if figure is not None:
-        last = max(len(setting.cell.rows) for setting in settings)
-        figure.axes[0].set_xticks(range(1, last + 1, max(1, round(last / 5))))
+    settings = _best_settings(group)
+    if not settings:
+        return None
+    figure = drawing.blank(COLUMN, 2.1 + 0.16 * len(settings))
+    axes = figure.subplots()
+    for setting, (shape, dashes) in zip(settings, _LINES, strict=False):
+        expected = _expected(setting)
+        every = max(1, len(expected) // 6)
+        colour = "ink" if setting is group.settings[0] else drawing.mark(setting)[0]
+        axes.plot(
+            np.arange(1, len(expected) + 1), expected, color=LIGHT[colour], marker=shape, linestyle=dashes,
+            markersize=3.5, markevery=every, label=drawing.wrapped(setting.name, 52, 1),
+        )  # fmt: skip
+    last = max(len(setting.cell.rows) for setting in settings)
+    axes.set_xticks(range(1, last + 1, max(1, round(last / 5))))
+    axes.set_xlabel("k, number of seeds")
+    axes.set_ylabel(f"test {readable.metric(group.task)}")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=1, handlelength=2.2)
     return figure
 
 
-def _expected(axes: "Axes", setting: Setting, colour: str, label: str) -> None:
-    scores = setting.cell.runs().scores
-    chosen, _ = statistics.best_by_validation(setting.cell.validation(), scores)
-    k = np.arange(1, len(scores) + 1)
-    axes.plot(k, chosen, color=colour, label=label)
-    axes.plot(k, statistics.expected_maximum(scores), color=colour, linewidth=1, linestyle=(0, (3, 2)))
+def _expected(setting: Setting) -> np.ndarray:
+    return statistics.best_by_validation(setting.cell.validation(), setting.cell.runs().scores)[0]

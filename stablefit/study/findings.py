@@ -1,17 +1,19 @@
-"""What a study says: every setting summarised and compared with the first of its task, and the verdicts in words."""
+"""What a study says: every setting summarised and compared with the first of its task; in sentences in words.py."""
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stablefit.data.tasks import Task
 from stablefit.fields import FIELDS
-from stablefit.study import instability, reading, statistics, verdicts
+from stablefit.study import instability, looks, reading, statistics, verdicts
+from stablefit.study.comparison import Comparison
+from stablefit.study.looks import Look
 from stablefit.study.reading import Cell, Study
-from stablefit.study.verdicts import ALPHA, Judged, Scored
+from stablefit.study.verdicts import Judged, Scored
 from stablefit.training import stopping
 
 SLACK = 0.01  # a loss this much above another, relative to it, counts as equal
@@ -66,6 +68,8 @@ class Setting:
     curve: Curve | None
     agreement: Agreement | None
     selection: Selection | None  # in place of all these, where seeds were compared; None until they are all done
+    control: bool = False  # judged apart from the others
+    within: tuple[str, float] | None = None  # a better setting that this one contains and is no better than
 
     @property
     def name(self) -> str:
@@ -77,7 +81,7 @@ class Setting:
         return self.judged.summary
 
     @property
-    def comparison(self) -> statistics.Comparison | None:
+    def comparison(self) -> Comparison | None:
         """None for the baseline, and where there is nothing to compare."""
         return self.judged.comparison
 
@@ -104,12 +108,14 @@ class Group:
 def analyse(study: Study) -> list[Group]:
     """One group a task, in the order of the sweep: scores of different tasks are not compared."""
     names = dict.fromkeys(cell.task.name for cell in study.cells)
-    return [_group([cell for cell in study.cells if cell.task.name == name]) for name in names]
+    looked, controls = looks.read(study.record.get("looks")), study.record.get("controls", ())
+    return [_group([cell for cell in study.cells if cell.task.name == name], looked, controls) for name in names]
 
 
-def _group(cells: list[Cell]) -> Group:
+def _group(cells: list[Cell], looked: Sequence[Look], controls: Collection[str]) -> Group:
     baseline = cells[0]
-    judged = verdicts.judge([Scored(cell.name, cell.rows, cell.started) for cell in cells], baseline.task)
+    scored = [Scored(cell.name, cell.rows, cell.started, cell.name in controls) for cell in cells]
+    judged = verdicts.judge(scored, baseline.task, looked)
     window, curves = _curves(cells)
     settings = [
         Setting(
@@ -119,11 +125,29 @@ def _group(cells: list[Cell]) -> Group:
             curve,
             None if judged[cell.name].runs is None else _agreement(cell),
             _selection(cell, baseline),
+            cell.name in controls,
         )
         for cell, curve in zip(cells, curves, strict=True)
     ]
+    settings = [dataclasses.replace(setting, within=_within(setting, settings)) for setting in settings]
     majority = next((float(row["majority"]) for cell in cells for row in cell.rows), math.nan)
     return Group(baseline.task, settings, majority, window)
+
+
+def _within(setting: Setting, others: Sequence[Setting]) -> tuple[str, float] | None:
+    """The best of the settings whose changes are some of this one's, if both are better and this one by no more."""
+    c = setting.comparison
+    if c is None or c.verdict != "better":
+        return None
+    parts = [
+        (other.name, other.comparison.difference)
+        for other in others
+        if other.comparison is not None
+        and other.comparison.verdict == "better"
+        and other.comparison.difference >= c.difference
+        and other.changes.items() < setting.changes.items()
+    ]
+    return max(parts, key=lambda part: part[1], default=None)
 
 
 def _selection(cell: Cell, baseline: Cell) -> Selection | None:
@@ -182,7 +206,7 @@ def _curves(cells: Sequence[Cell]) -> tuple[int, list[Curve | None]]:
 def _agreement(cell: Cell) -> Agreement | None:
     said_RxN = reading.predictions(cell)
     if said_RxN is None:
-        return None
+        return None if cell.agreement is None else Agreement(**cell.agreement)
     if cell.task.kind == "regression":
         return Agreement(len(said_RxN), float(said_RxN.std(0, ddof=1).mean()), math.nan)
     return Agreement(len(said_RxN), instability.pairwise_disagreement(said_RxN), instability.fleiss_kappa(said_RxN))
@@ -201,116 +225,3 @@ def reinit_series(group: Group) -> list[tuple[int, Setting]]:
     ]
     numbers = [(layers, setting) for layers, setting in series if isinstance(layers, int)]
     return sorted(numbers, key=lambda pair: pair[0]) if len(numbers) > 2 else []
-
-
-def verdict(setting: Setting, group: Group) -> str:
-    """What the study says of a setting, as a sentence or two."""
-    outcome, c = setting.judged.outcome, setting.comparison
-    if outcome == "chosen":
-        return _selected(setting, group)
-    if outcome == "baseline" and setting.summary:
-        return _baseline(setting.summary, len(group.settings) > 1)
-    if c is None:
-        return {
-            "no run": "no finished run yet.",
-            "baseline chosen": "no verdict: seeds of the baseline were stopped, so that it has no sample of runs to "
-            "compare with.",
-        }.get(outcome, "no verdict: the baseline has no finished run yet.")
-    if outcome == "too few seeds":
-        return (
-            f"no verdict: {seeds(c.n)}, and {seeds(c.n_baseline)} of the baseline; "
-            f"at least {statistics.MIN_SEEDS} of each are needed."
-        )
-    if outcome == "no difference found":
-        said = (
-            f"no difference found ({signed(c.difference)}, {p_value(c.p_adjusted)}); with {_both(c)} a difference of "
-            f"{number(c.detectable)} would have been found four times in five."
-        )
-    else:
-        low, high = c.improvement_interval
-        said = (
-            f"{outcome} by {number(abs(c.difference))} ({p_value(c.p_adjusted)}); a run of it beats a run of the "
-            f"baseline with probability {number(c.improvement, 2)} ({number(low, 2)} to {number(high, 2)})."
-        )
-    return " ".join([said, *_failed_runs(setting, group), *_spread(setting, group)])
-
-
-def _baseline(summary: statistics.Summary, others: bool) -> str:
-    failed = f", {summary.n_failed} of them failed" if summary.n_failed else ""
-    spread = "" if math.isnan(summary.sd) else f", SD {number(summary.sd)}"
-    role = "the baseline; " if others else ""
-    return f"{role}mean {number(summary.mean)}{spread} over {seeds(summary.n)}{failed}."
-
-
-def _selected(setting: Setting, group: Group) -> str:
-    s = setting.selection
-    if s is None:
-        return "no result yet: it is known when the last seed is finished."
-    if s.equal is None:
-        equal = ""
-    elif s.equal[0] == 1:
-        equal = f" One run of the baseline has {number(s.equal[1])} on average (SD {number(s.equal[2])})."
-    else:
-        equal = (
-            f" The best of {s.equal[0]} runs of the baseline, by validation, has {number(s.equal[1])} on average "
-            f"(SD {number(s.equal[2])})."
-        )
-    role = "the baseline, without a sample of runs" if setting is group.settings[0] else "no verdict"
-    return (
-        f"{role}: of {seeds(s.n_started)} the {s.n_finished} best on validation at step {s.step} were finished. They "
-        f"are chosen and not drawn, so that only one result counts, the best of {s.n_started} by validation: "
-        f"{number(s.test)}, for the training of {number(s.cost, 1)} full runs.{equal}"
-    )
-
-
-def _both(c: statistics.Comparison) -> str:
-    return seeds(c.n) if c.n == c.n_baseline else f"{seeds(c.n)} against {seeds(c.n_baseline)}"
-
-
-def _failed_runs(setting: Setting, group: Group) -> list[str]:
-    """What failed runs have to do with the verdict."""
-    summary, baseline, c = setting.summary, group.settings[0].summary, setting.comparison
-    if summary is None or baseline is None or c is None or not summary.n_failed + baseline.n_failed:
-        return []
-    counts = f"{summary.n_failed} of {summary.n} runs failed, of the baseline's {baseline.n_failed} of {baseline.n}"
-    said = [f"{counts} ({p_value(setting.judged.p_failed)})."]
-    if math.isnan(c.p_without_failed):
-        said.append("Without failed runs too few are left to compare.")
-    elif (c.p_without_failed <= ALPHA) != (c.verdict != "no difference found"):
-        said.append(f"Without failed runs the test says otherwise: {p_value(c.p_without_failed)}, not adjusted.")
-    return said
-
-
-def _spread(setting: Setting, group: Group) -> list[str]:
-    baseline = group.settings[0].summary
-    if setting.summary is None or baseline is None or not setting.judged.p_spread <= ALPHA:
-        return []
-    if setting.summary.n_failed == setting.summary.n:  # at chance all are alike, which is no merit
-        return []
-    word = "less" if setting.summary.sd < baseline.sd else "more"
-    return [
-        f"Its scores spread {word}: SD {number(setting.summary.sd)} against {number(baseline.sd)} "
-        f"({p_value(setting.judged.p_spread)})."
-    ]
-
-
-def seeds(n: int) -> str:
-    """`1 seed`, `10 seeds`."""
-    return f"{n} seed{'' if n == 1 else 's'}"
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A number for a table or a sentence; a dash for none."""
-    return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """A number with its sign."""
-    return "–" if math.isnan(value) else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def p_value(value: float) -> str:
-    """`p = 0.012`; exact zeros do not exist."""
-    if math.isnan(value):
-        return "p = –"
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

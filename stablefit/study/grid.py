@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from stablefit import program
 from stablefit.data import tasks
 from stablefit.errors import InputError
-from stablefit.study import launch, verdicts
+from stablefit.study import comparison, launch, looks, verdicts
+from stablefit.study.looks import Look
 from stablefit.study.verdicts import Scored
 from stablefit.training import bundle, loop, plan, processes, rundir
 from stablefit.training.files import write_whole
@@ -33,6 +32,7 @@ class Cell(NamedTuple):
     name: str
     config: str
     changes: dict[str, Any]
+    control: bool = False
 
 
 def expand(sweep: Path) -> list[Cell]:
@@ -40,7 +40,8 @@ def expand(sweep: Path) -> list[Cell]:
 
     `add(config="configs/rte.py", name="mixout", seeds=range(10), mixout_rate=0.1)` adds a cell: a config and changes of
     its fields. The first cell is the baseline of the comparisons. The name is for people; without one it is the
-    config's own and the changes.
+    config's own and the changes. `control=True` marks a cell that only shows what a comparison means, such as the
+    baseline once more: it is judged apart, and takes nothing from the verdicts on the others.
 
     Raises:
         InputError: no such file, no function `sweep`, no cell, or a name twice.
@@ -52,9 +53,9 @@ def expand(sweep: Path) -> list[Cell]:
         raise InputError(f"{sweep}: no function sweep(add); a sweep file defines one")
     cells: list[Cell] = []
 
-    def add(*, config: str, name: str = "", **changes: Any) -> None:
+    def add(*, config: str, name: str = "", control: bool = False, **changes: Any) -> None:
         said = " ".join(f"{field}={value}" for field, value in changes.items() if field != "seeds")
-        cells.append(Cell(" ".join((name or f"{Path(config).stem} {said}").split()), config, changes))
+        cells.append(Cell(" ".join((name or f"{Path(config).stem} {said}").split()), config, changes, control))
 
     _of_theirs(sweep, lambda: defined["sweep"](add))
     names = [cell.name for cell in cells]
@@ -74,13 +75,14 @@ def _of_theirs(sweep: Path, call: Callable[[], Any]) -> Any:
         raise InputError(program.of_their_program(error, sweep)) from None
 
 
-def record(workdir: Path, sweep: Path, command: str) -> None:
+def record(workdir: Path, sweep: Path, command: str, controls: Sequence[str] = ()) -> None:
     """Writes study.json, what a report says of how the study was made: its question, its commands, its start.
 
     Args:
         workdir: of the study; a command that is not in its study.json yet is added.
         sweep: its docstring is the question.
         command: as the user gave it.
+        controls: the cells that are marked so.
     """
     file = workdir / "study.json"
     old = json.loads(file.read_text()) if file.is_file() else {}
@@ -89,6 +91,8 @@ def record(workdir: Path, sweep: Path, command: str) -> None:
         "question": ast.get_docstring(ast.parse(sweep.read_text())) or "",
         "commands": [*commands, command],
         "started": old.get("started") or datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes"),
+        **({"controls": list(controls)} if controls else {}),
+        **({"looks": old["looks"]} if "looks" in old else {}),
     }
     workdir.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps(new, indent=2) + "\n")
@@ -129,7 +133,22 @@ def announcement(jobs: Mapping[str, Job], workdir: Path) -> str:
         f"to do    {runs - finished:,} runs, {most}{steps:,} steps{_time(jobs, rows)}",
         f"disk     {plan.disk(jobs.values())}",
     ]
-    return "\n".join(lines) + "\n\n" + plan.aligned(table)
+    return "\n".join([*lines, *_decidable(jobs)]) + "\n\n" + plan.aligned(table)
+
+
+def _decidable(jobs: Mapping[str, Job]) -> list[str]:
+    """What verdicts so many seeds can give, said before anything runs: one line a task with something to compare."""
+    seeds: dict[str, list[int]] = {}
+    for job in jobs.values():
+        folds = int(job.values["folds"])
+        n = len(job.settings.seeds)
+        seeds.setdefault(job.task.name, []).append(min(n, folds) if folds else n)
+    lines = []
+    for name, counts in seeds.items():
+        if len(counts) > 1:
+            of = f" of {name}" if len(seeds) > 1 else ""
+            lines.append(f"verdict  {comparison.foretold(min(counts), len(counts) - 1)}{of}")
+    return lines
 
 
 def _time(jobs: Mapping[str, Job], rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -195,36 +214,47 @@ def read_rows(workdir: Path, seeds: Mapping[str, Sequence[int]]) -> dict[str, li
     return table
 
 
-def study_table(rows: Mapping[str, Sequence[Mapping[str, Any]]], known: Mapping[str, tasks.Task] = tasks.TASKS) -> str:
+def study_table(
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    known: Mapping[str, tasks.Task] = tasks.TASKS,
+    record: Mapping[str, Any] | None = None,
+) -> str:
     """One line a cell: its test scores over the seeds, and what they say against the first cell of the same task.
 
     Args:
         rows: name of each cell -> its rows; the score reported is the task's own, of the best step on validation.
         known: name of each task -> it; own files are tasks of their own.
+        record: study.json, for the cells that are controls and the earlier looks.
     """
-    groups: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
+    record = record or {}
+    controls, looked = record.get("controls", ()), looks.read(record.get("looks"))
+    groups: dict[str, list[Scored]] = {}
     for name, cell in rows.items():
         if cell:
-            groups.setdefault(cell[0]["task"], {})[name] = cell
-    return "\n\n".join(_task_table(known[task], cells) for task, cells in groups.items())
+            scored = Scored(name, cell, cell[0].get("started", 0), name in controls)
+            groups.setdefault(cell[0]["task"], []).append(scored)
+    return "\n\n".join(_task_table(known[task], cells, looked) for task, cells in groups.items())
 
 
-def _task_table(task: tasks.Task, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    judged = verdicts.judge([Scored(name, rows, rows[0].get("started", 0)) for name, rows in cells.items()], task)
+def _task_table(task: tasks.Task, cells: Sequence[Scored], looked: Sequence[Look]) -> str:
+    judged = verdicts.judge(cells, task, looked)
     metric = f"{task.name} test {task.report_metric}"
     lines: list[tuple[str, ...]] = [
-        ("setting", "seeds", "failed", metric, "sd", "min", "max", "difference", "p", "verdict")
+        ("setting", "seeds", "failed", metric, "sd", "min", "max", "difference", "95 %", "p", "verdict")
     ]
-    for name, one in judged.items():
+    for cell in cells:
+        one = judged[cell.name]
         s, c = one.summary, one.comparison
         if s is None:  # seeds that were kept because they were best are no sample
             best = "-" if one.best is None else f"{one.best['test_best'][task.report_metric]:.4f}"
-            lines.append((name, str(len(cells[name])), "-", best, "-", "-", "-", "-", "-", one.said))
+            lines.append((cell.name, str(len(cell.rows)), "-", best, "-", "-", "-", "-", "-", "-", one.said))
             continue
         sd = "-" if s.n == 1 else f"{s.sd:.4f}"
         numbers = (f"{s.mean:.4f}", sd, f"{s.minimum:.4f}", f"{s.maximum:.4f}")
-        against = ("", "")
+        against = ("", "", "")
         if c is not None:
-            against = (f"{c.difference:+.4f}", "-" if np.isnan(c.p_adjusted) else f"{c.p_adjusted:.3f}")
-        lines.append((name, str(s.n), str(s.n_failed), *numbers, *against, one.said))
+            decided = c.verdict != "cannot decide"
+            interval = f"{c.interval.low:+.4f} to {c.interval.high:+.4f}" if decided else "-"
+            against = (f"{c.difference:+.4f}", interval, f"{c.p_value:.3f}" if decided else "-")
+        lines.append((cell.name, str(s.n), str(s.n_failed), *numbers, *against, one.said))
     return plan.fitted(lines, cut=7)

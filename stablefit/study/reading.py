@@ -1,43 +1,64 @@
 """What a study left on disk -> cells, rows, losses, predictions; every mistake in a file as one line.
 
-A study is WORKDIR/cells.txt and WORKDIR/cells/FINGERPRINT; the directory of a single run is a study of one cell.
+A study lies on disk as a working directory, WORKDIR/cells.txt and WORKDIR/cells/FINGERPRINT, or as the few files of
+`packed`. The directory of a single run is a study of one cell.
 """
 
 import dataclasses
-import functools
 import json
 import math
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, get_args
 
 import numpy as np
 
 from stablefit.data import tasks
 from stablefit.errors import InputError
+from stablefit.study import packed
+from stablefit.study.packed import Said
 from stablefit.study.statistics import Runs
 from stablefit.study.verdicts import sample
 from stablefit.training import bundle, manifest
 
 
+class Files(Protocol):
+    """Where the losses and predictions of a cell's runs lie."""
+
+    def metrics(self, seed: int) -> tuple[Path, list[tuple[int, dict[str, Any]]]]:
+        """The lines of a run's steps and evaluations, each with its number, and the file; none if it has no record."""
+        ...
+
+    def said(self, seed: int, kind: tasks.Kind) -> Said | None:
+        """Its predictions; None if it has stored none."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A setting and the rows of its finished runs, in the order of their seeds."""
+    """A setting and the rows of its finished runs, in the order of their seeds.
+
+    Args:
+        name: for people.
+        folder: of its run directory, or of the whole study where that is packed.
+        config: every field.
+        rows: of the ledger.
+        fingerprint: of the config; empty for a single run that has not finished a seed.
+        task: what is predicted, and how it is scored.
+        files: for `losses` and `predictions`.
+        agreement: `n`, `disagreement` and `kappa` as they were printed before the predictions went; None: not recorded.
+    """
 
     name: str
     folder: Path
     config: dict[str, Any]
     rows: Sequence[Mapping[str, Any]]
-
-    @functools.cached_property
-    def task(self) -> tasks.Task:
-        """What its folder says; of a folder of before there were bundles what its config says."""
-        folder = self.folder / bundle.FOLDER
-        if (folder / bundle.FILE).is_file():
-            return bundle.Bundle.read(folder).as_task()
-        return tasks.get_task(self.config["task"])
+    fingerprint: str
+    task: tasks.Task
+    files: Files
+    agreement: dict[str, Any] | None = None
 
     @property
     def missing(self) -> list[int]:
@@ -73,6 +94,7 @@ class Study:
     question: str  # the docstring of the sweep; empty if not recorded
     commands: Sequence[str]
     started: str
+    record: Mapping[str, Any]  # all that study.json says of it
 
 
 def load(workdir: Path) -> Study:
@@ -82,23 +104,54 @@ def load(workdir: Path) -> Study:
         InputError: not a directory of a study or a run, or a file in it is damaged.
     """
     if (workdir / "cells.txt").is_file():
-        cells = [_cell(workdir / "cells" / mark, name) for mark, name in _names(workdir / "cells.txt")]
+        cells = [_cell(workdir / "cells" / mark, name, mark) for mark, name in _names(workdir / "cells.txt")]
     elif (workdir / "config.json").is_file():
         cells = [_cell(workdir, printable(workdir.resolve().name))]
+    elif packed.is_packed(workdir):
+        return _packed(packed.Study(workdir))
     else:
         raise InputError(
             f"{str(workdir)!r} is no study; give the --workdir of stablefit.grid or stablefit.main, "
-            "which holds cells.txt or config.json"
+            "which holds cells.txt or config.json, or the folder that stablefit pack has written"
         )
-    record = _object(workdir / "study.json") if (workdir / "study.json").is_file() else {}
-    commands = record.get("commands", [])
+    return _study(workdir, cells, _object(workdir / "study.json") if (workdir / "study.json").is_file() else {})
+
+
+def _packed(study: packed.Study) -> Study:
+    cells = []
+    for setting in study.settings:
+        config, place = dict(setting.config), f"{study.folder / packed.STUDY}: cell {setting.name!r}"
+        _check_config(config, place)
+        facts = setting.facts.get("task")
+        task = tasks.get_task(config["task"]) if facts is None else _task(facts, place)
+        files = _InFew(study, setting.name)
+        cell = Cell(printable(setting.name), study.folder, config, [], setting.fingerprint, task, files)
+        rows = _rows(cell, study.folder / packed.RUNS, study.rows[setting.name], packed.REMEDY)
+        cells.append(dataclasses.replace(cell, rows=rows))
+    return _study(study.folder, cells, study.record)
+
+
+def _study(workdir: Path, cells: Sequence[Cell], record: Mapping[str, Any]) -> Study:
+    commands, agreed = record.get("commands", []), record.get("agreement", {})
     return Study(
         workdir,
-        cells,
+        [dataclasses.replace(cell, agreement=_agreed(agreed, cell.name, workdir)) for cell in cells],
         str(record.get("question", "")),
         [printable(str(command)) for command in commands] if isinstance(commands, list) else [],
         printable(str(record.get("started", ""))),
+        record,
     )
+
+
+def _agreed(record: Any, name: str, workdir: Path) -> dict[str, Any] | None:
+    """What study.json says of how the runs of a cell agreed; JSON has null for kappa where there is none."""
+    if isinstance(record, dict) and name not in record:
+        return None
+    found = record[name] if isinstance(record, dict) else None
+    names = ("n", "disagreement", "kappa")
+    if not isinstance(found, dict) or not all(isinstance(found.get(part, 0), int | float | None) for part in names):
+        raise InputError(f"{workdir / packed.STUDY}: agreement of {name!r} is not n, disagreement and kappa")
+    return {part: math.nan if found.get(part) is None else found[part] for part in names}
 
 
 class Losses(NamedTuple):
@@ -114,8 +167,7 @@ def losses(cell: Cell) -> Losses:
     kept: list[list[float]] = []
     n_diverged = n_missing = 0
     for row in cell.rows:
-        file = cell.folder / f"seed_{row['seed']}" / "metrics.jsonl"
-        lines = _lines(file) if file.is_file() else []
+        file, lines = cell.files.metrics(row["seed"])
         values = [_loss(file, number, line) for number, line in lines if "split" not in line]
         if row["diverged"] or not all(map(math.isfinite, values)):
             n_diverged += 1
@@ -128,7 +180,7 @@ def losses(cell: Cell) -> Losses:
 
 
 def predictions(cell: Cell) -> np.ndarray | None:
-    """[R, N]: what the runs say of the test examples at their best steps: class ids, scores, or tags of words.
+    """[R, N]: what the runs say of the test examples at their best steps, as in `packed.Said`.
 
     Returns:
         None if fewer than two runs that did not diverge have stored them, or they are not of the same examples. In
@@ -136,10 +188,9 @@ def predictions(cell: Cell) -> np.ndarray | None:
     """
     said: list[np.ndarray] = []
     for row in cell.rows:
-        file = cell.folder / f"seed_{row['seed']}" / "predictions.npz"
-        if file.is_file() and not row["diverged"] and row.get("fold") == cell.rows[0].get("fold"):
-            outputs = _logits(file)
-            said.append(outputs.argmax(-1) if cell.task.kind == "classification" else outputs.reshape(-1))
+        if not row["diverged"] and row.get("fold") == cell.rows[0].get("fold"):
+            found = cell.files.said(row["seed"], cell.task.kind)
+            said += [] if found is None else [found.said]
     if len(said) < 2 or len({one.shape for one in said}) > 1 or said[0].ndim != 1 or not len(said[0]):
         return None
     return np.stack(said)
@@ -158,13 +209,65 @@ def _loss(file: Path, number: int, line: Mapping[str, Any]) -> float:
     return math.nan if value is None else float(value)
 
 
-def _logits(file: Path) -> np.ndarray:
-    manifest.check(file, "remove it and run the seed again")
-    try:
-        with file.open("rb") as opened:
-            return np.load(opened, allow_pickle=False)["test_best"]
-    except (OSError, KeyError, ValueError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file}: holds no predictions ({error}); remove it and run the seed again") from None
+class _InFolder:
+    """The run directory of a cell."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def metrics(self, seed: int) -> tuple[Path, list[tuple[int, dict[str, Any]]]]:
+        file = self.folder / f"seed_{seed}" / "metrics.jsonl"
+        return file, _lines(file) if file.is_file() else []
+
+    def said(self, seed: int, kind: tasks.Kind) -> Said | None:
+        file = self.folder / f"seed_{seed}" / "predictions.npz"
+        if not file.is_file():
+            return None
+        manifest.check(file, "remove it and run the seed again")
+        names = ("test_labels", "test_ids", "labels")
+        try:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+                outputs = stored["test_best"]
+                labels, ids, classes = (stored[name] if name in stored.files else np.zeros(0) for name in names)
+        except (OSError, KeyError, ValueError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
+            raise InputError(f"{file}: holds no predictions ({error}); remove it and run the seed again") from None
+        if kind == "classification":
+            outputs = outputs.argmax(-1)
+        elif kind == "multilabel":
+            outputs = (outputs > 0).astype(np.uint8)
+        return Said(outputs.reshape(-1), labels.reshape(-1), ids, classes)
+
+
+class _InFew:
+    """A packed study, of one of its cells."""
+
+    def __init__(self, study: packed.Study, name: str):
+        self.study, self.name = study, name
+
+    def metrics(self, seed: int) -> tuple[Path, list[tuple[int, dict[str, Any]]]]:
+        return self.study.folder / packed.CURVES, list(enumerate(self.study.lines(self.name, seed), start=1))
+
+    def said(self, seed: int, kind: tasks.Kind) -> Said | None:
+        del kind  # it is written in the form of its kind
+        return self.study.said(self.name, seed)
+
+
+def facts(task: tasks.Task) -> dict[str, Any] | None:
+    """What must be kept to know a task again; None if the table of tasks has it."""
+    if tasks.TASKS.get(task.name) == task:
+        return None
+    return {name: getattr(task, name) for name in ("name", "kind", "labels", "selection_metric", "report_metric")}
+
+
+def _task(facts: Any, place: str) -> tasks.Task:
+    names = ("name", "selection_metric", "report_metric")
+    if not isinstance(facts, dict) or not all(isinstance(facts.get(name), str) for name in names):
+        raise InputError(f"{place}: its task has no {', '.join(names)}; {packed.REMEDY}")
+    kind: Any = facts.get("kind")
+    labels = facts.get("labels")
+    if kind not in get_args(tasks.Kind) or not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
+        raise InputError(f"{place}: its task has no known kind or no labels; {packed.REMEDY}")
+    return tasks.Task(facts["name"], kind, tuple(labels), None, "", facts["selection_metric"], facts["report_metric"])
 
 
 def _names(file: Path) -> list[tuple[str, str]]:
@@ -181,23 +284,39 @@ def _names(file: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _cell(folder: Path, name: str) -> Cell:
+def _cell(folder: Path, name: str, fingerprint: str = "") -> Cell:
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} has no config.json, though the study has a cell {name!r} there; run the grid again")
     config = _object(folder / "config.json")
+    _check_config(config, str(folder / "config.json"))
+    described = folder / bundle.FOLDER
+    if (described / bundle.FILE).is_file():
+        task = bundle.Bundle.read(described).as_task()
+    else:  # a folder of before there were bundles
+        task = tasks.get_task(config["task"])
+    cell = Cell(name, folder, config, [], fingerprint, task, _InFolder(folder))
+    file = folder / "results.jsonl"
+    rows = _rows(cell, file, _lines(file) if file.is_file() else [], "remove the line and run the study again")
+    mark = fingerprint or str(rows[0].get("fingerprint", "") if rows else "")
+    return dataclasses.replace(cell, rows=rows, fingerprint=mark)
+
+
+def _check_config(config: Mapping[str, Any], place: str) -> None:
     seeds = config.get("seeds")
     if not isinstance(config.get("task"), str) or not isinstance(seeds, list) or not seeds:
-        raise InputError(f"{folder / 'config.json'} is no config of a run: it has no task or no seeds")
-    cell = Cell(name, folder, config, [])
+        raise InputError(f"{place} is no config of a run: it has no task or no seeds")
+
+
+def _rows(cell: Cell, file: Path, lines: Sequence[tuple[int, dict[str, Any]]], remedy: str) -> list[dict[str, Any]]:
+    """The rows that can be used, by seed; of two of one seed the later."""
     kinds = _ROW | (_STARTED if cell.started else {})
-    file = folder / "results.jsonl"
     rows = {}
-    for number, row in _lines(file) if file.is_file() else []:
+    for number, row in lines:
         wrong = _wrong(row, cell.task, kinds)
         if wrong:
-            raise InputError(f"{file}:{number}: {wrong}; remove the line and run the study again")
+            raise InputError(f"{file}:{number}: {wrong}; {remedy}")
         rows[row["seed"]] = row
-    return dataclasses.replace(cell, rows=[rows[seed] for seed in sorted(rows)])
+    return [rows[seed] for seed in sorted(rows)]
 
 
 _ROW: dict[str, type | tuple[type, ...]] = {

@@ -1,20 +1,21 @@
 """The verdict on every setting of a task against the first: decided here alone, for the table and for the page."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from stablefit.data.tasks import Task
-from stablefit.study import statistics
+from stablefit.study import comparison, statistics
+from stablefit.study.comparison import Comparison
+from stablefit.study.looks import Look
 from stablefit.training import stopping
 
 ALPHA = 0.05
 
 Row = Mapping[str, Any]
 Outcome = (
-    statistics.Verdict
+    comparison.Verdict
     | Literal[
         "baseline",
         "no run",
@@ -31,6 +32,7 @@ class Scored(NamedTuple):
     name: str
     rows: Sequence[Row]
     started: int = 0  # how many seeds were started to finish only the best of them; 0: every seed is a run of its own
+    control: bool = False  # judged apart, so that it takes nothing from the verdicts on the others
 
 
 class Judged(NamedTuple):
@@ -39,9 +41,8 @@ class Judged(NamedTuple):
     outcome: Outcome
     runs: statistics.Runs | None  # the sample; None where there is none
     summary: statistics.Summary | None  # of it
-    comparison: statistics.Comparison | None  # with the baseline's
-    p_spread: float  # adjusted by Holm, as the p-value of the comparison; NaN where there is none
-    p_failed: float
+    comparison: Comparison | None  # with the baseline's
+    unit: Literal["seeds", "folds"]  # what is compared: runs, or in cross-validation the means of the folds
     best: Row | None  # in place of all these, of seeds that were compared: the one that is best on validation
 
     @property
@@ -57,35 +58,52 @@ class Judged(NamedTuple):
         }.get(self.outcome, self.outcome)
 
 
-def judge(cells: Sequence[Scored], task: Task) -> dict[str, Judged]:
+def judge(cells: Sequence[Scored], task: Task, looked: Sequence[Look] = ()) -> dict[str, Judged]:
     """Every setting, by name.
 
     Args:
         cells: of one task; the first is the baseline.
         task: which scores are reported, and which the best step is chosen by.
+        looked: the earlier looks at these settings.
     """
     runs = {cell.name: sample(cell.rows, task) for cell in cells if cell.rows and not cell.started}
+    folded = any("fold" in row for cell in cells for row in cell.rows)
+    compared_as = {cell.name: of_folds(cell.rows, task) for cell in cells if cell.name in runs} if folded else runs
     baseline, *others = cells
-    compared: dict[str, statistics.Comparison] = {}
-    if baseline.name in runs:
-        against = {cell.name: runs[cell.name] for cell in others if cell.name in runs}
-        compared = statistics.compare(runs[baseline.name], against, ALPHA)
-    p_spread = dict(zip(compared, statistics.holm([c.p_spread for c in compared.values()]), strict=True))
-    p_failed = dict(zip(compared, statistics.holm([_p_failed(c) for c in compared.values()]), strict=True))
+    compared: dict[str, Comparison] = {}
+    for control in (False, True):
+        against = {
+            cell.name: compared_as[cell.name] for cell in others if cell.name in runs and cell.control is control
+        }
+        if baseline.name in runs and against:
+            now = Look("", {cell.name: len(cell.rows) for cell in cells})
+            history = {name: [_known(look, name, baseline.name) for look in (*looked, now)] for name in against}
+            compared |= comparison.compare(compared_as[baseline.name], against, ALPHA, history)
 
     def one(cell: Scored) -> Judged:
-        own, comparison = runs.get(cell.name), compared.get(cell.name)
+        own = runs.get(cell.name)
         return Judged(
-            _outcome(cell, baseline, comparison),
+            _outcome(cell, baseline, compared.get(cell.name)),
             own,
             None if own is None else statistics.summarise(own.scores, own.failed),
-            comparison,
-            p_spread.get(cell.name, math.nan),
-            p_failed.get(cell.name, math.nan),
+            compared.get(cell.name),
+            "folds" if folded else "seeds",
             stopping.best_of_started(cell.rows, task.selection_metric) if cell.started and cell.rows else None,
         )
 
     return {cell.name: one(cell) for cell in cells}
+
+
+def of_folds(rows: Sequence[Row], task: Task) -> statistics.Runs:
+    """The mean score of each fold, which stands where a run does: what a setting does in one fold is one observation.
+
+    A fold has failed where one of its runs has.
+    """
+    folds = sorted({row["fold"] for row in rows})
+    parts = [sample([row for row in rows if row["fold"] == fold], task) for fold in folds]
+    return statistics.Runs(
+        np.array([part.scores.mean() for part in parts]), np.array([part.failed.any() for part in parts]), folds
+    )
 
 
 def sample(rows: Sequence[Row], task: Task) -> statistics.Runs:
@@ -97,7 +115,13 @@ def sample(rows: Sequence[Row], task: Task) -> statistics.Runs:
     )
 
 
-def _outcome(cell: Scored, baseline: Scored, comparison: statistics.Comparison | None) -> Outcome:
+def _known(look: Look, name: str, baseline: str) -> float:
+    """What was known of a setting then; nothing where it could not be judged."""
+    n, m = look.runs.get(name, 0), look.runs.get(baseline, 0)
+    return comparison.information(n, m) if min(n, m) >= statistics.MIN_SEEDS else 0.0
+
+
+def _outcome(cell: Scored, baseline: Scored, compared: Comparison | None) -> Outcome:
     if cell.started:
         return "chosen"
     if not cell.rows:
@@ -106,9 +130,4 @@ def _outcome(cell: Scored, baseline: Scored, comparison: statistics.Comparison |
         return "baseline"
     if baseline.started:
         return "baseline chosen"
-    return "baseline without a run" if comparison is None else comparison.verdict
-
-
-def _p_failed(comparison: statistics.Comparison) -> float:
-    enough = min(comparison.n, comparison.n_baseline) >= statistics.MIN_SEEDS
-    return comparison.p_failed if enough else math.nan
+    return "baseline without a run" if compared is None else compared.verdict

@@ -41,7 +41,8 @@ class Evaluation:
             lost: positions of members that have none: all of theirs is NaN.
         """
         outputs = np.asarray(processes.read(self._cohort.predict(params, self._table, self._batches)))
-        outputs = outputs.reshape(self._cohort.members, -1, *outputs.shape[3:])[:, self._order]
+        outputs = outputs[: self._cohort.members]
+        outputs = outputs.reshape(len(outputs), -1, *outputs.shape[3:])[:, self._order]
         heads = {name: tree for name, tree in params.items() if name != "encoder"}
         found = [(of_member(heads, i), one) for i, one in enumerate(outputs)]
         return [_nothing_of(one) if i in lost else one for i, one in enumerate(found)]

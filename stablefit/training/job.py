@@ -133,12 +133,16 @@ class Job:
         """The programs of so many members, compiled already if this job has asked for them; folds share them."""
         return _cohort(self.root or self, members, total_steps)
 
-    def cohort_size(self, runs: int) -> int:
-        """How many of so many runs go into one program."""
+    @property
+    def member_bytes(self) -> int:
+        """About what one member takes of a device's memory while it trains."""
         weights = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.network.shapes))
         tokens = self.spec.batch_size * self.data["train"].tokens.shape[1]
-        activations = 40 * tokens * self.encoder.hidden_size * self.encoder.num_hidden_layers * 4
-        return min(runs, self.values["cohort_size"]) or default_size(runs, 6 * weights + activations)
+        return 6 * weights + 40 * tokens * self.encoder.hidden_size * self.encoder.num_hidden_layers * 4
+
+    def cohort_size(self, runs: int) -> int:
+        """How many of so many runs go into one program."""
+        return min(runs, self.values["cohort_size"]) or default_size(runs, self.member_bytes)
 
     @property
     def provenance(self) -> dict[str, Any]:

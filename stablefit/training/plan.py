@@ -14,7 +14,7 @@ import jax
 from stablefit import methods
 from stablefit.data import batches
 from stablefit.fields import FIELDS
-from stablefit.models import hf_export
+from stablefit.models import hf_export, sources
 from stablefit.models.vocabulary import Vocabulary
 from stablefit.paths import depths, map_named, names
 from stablefit.training import stopping
@@ -48,6 +48,7 @@ def announcement(job: Job, process: str = "") -> str:
         *([("cut", f"{cut} examples to max_length={spec.max_length}")] if cut else []),
         *([("skipped", f"{job.n_skipped} broken rows of the files are left out")] if job.n_skipped else []),
         *([("pieces", job.pieces)] if job.pieces else []),
+        *([("reading", text)] if (text := _reading(job)) else []),
         *([("export", text)] if (text := no_export(job)) else []),
         *([("words", _words(job.words))] if job.words else []),
         ("steps", f"{job.total_steps} of {spec.batch_size} examples, {warmup} warm-up, evaluated every {every}"),
@@ -59,6 +60,19 @@ def announcement(job: Job, process: str = "") -> str:
         *([("process", process)] if process else []),
     ]
     return "\n".join(f"{name:<9}{text}" for name, text in lines) + "\n\n" + aligned(_groups(parameter_rows(job)))
+
+
+def _reading(job: Job) -> str:
+    """How a text becomes one vector, where that is not the pooler or the model's directory says something of it."""
+    if job.task.kind == "tagging":
+        return ""
+    own, asked = job.spec.pooling, sources.read_at(sources.resolve(job.spec.model))
+    ways = {"pooler": "at [CLS], by the pooler", "cls": "at [CLS]", "mean": "by the mean of its pieces"}
+    if asked == own:
+        return f"each text {ways[own]}, as the model's 1_Pooling says"
+    if asked:
+        return f"each text {ways[own]}; the model's 1_Pooling says {ways[asked]}: pooling={asked}"
+    return "" if own == "pooler" else f"each text {ways[own]}"
 
 
 def no_export(job: Job) -> str:
@@ -224,7 +238,9 @@ def result_table(rows: Sequence[dict[str, Any]], selection: str, report: str) ->
 
 def _without_reading(metric: str) -> str:
     """What gives the score that a run must be better than, not to have failed; `objectives.metrics.majority_score`."""
-    if metric in ("pearson", "spearman", "r2", "mae", "rmse"):
+    if metric in ("matthews", "pearson", "spearman"):
+        return "guessing reaches in one of twenty test sets"
+    if metric in ("r2", "mae", "rmse"):
         return "the same number for every text gives"
     if metric.startswith("entity"):
         return "finding no entity gives"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from stablefit.errors import InputError
 from stablefit.fields import FIELDS, Hypers, Policy, Spec
+from stablefit.models import sources
 from stablefit.training import stopping
 
 
@@ -91,6 +92,8 @@ def read(config: Mapping[str, Any]) -> Settings:
         raise InputError(
             f"config field {missing[0]} is missing; start from stablefit/configs/base.py, which has every field"
         )
+    if values["pooling"] == "auto":  # a run is named by what it does
+        values["pooling"] = sources.read_at(sources.resolve(values["model"])) or "pooler"
     _check_combinations(values)
     used = {name: (FIELDS[name].parse or _as_it_is)(value) for name, value in values.items()}
     return Settings(values, *(_part(cls, used) for cls in (Spec, Hypers, Policy)))

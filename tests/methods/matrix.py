@@ -4,12 +4,13 @@ Every tree holds the arrays of one table of roles. Without noise (mixout at rate
 the same to the same role, whatever the leaf is called, wherever it lies, whatever is wrapped around.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import flax.linen as nn
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,30 +99,72 @@ class NnxNet(nnx.Module):
         self.head = nnx.Linear(WIDTH, WIDTH, use_bias=False, rngs=rngs)
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass
-class Linear:
-    """As equinox.nn.Linear: a tree that can be called."""
+class EquinoxBlock(eqx.Module):
+    linear: eqx.nn.Linear
+    norm: eqx.nn.LayerNorm
+    dropout: eqx.nn.Dropout
 
-    weight: Any
-    bias: Any = None
+    def __init__(self, key):
+        self.linear = eqx.nn.Linear(WIDTH, WIDTH, key=key)
+        self.norm = eqx.nn.LayerNorm(WIDTH, use_bias=False)
+        self.dropout = eqx.nn.Dropout(0.1)
 
-    def __call__(self, x: Any) -> Any:
-        return self.weight @ x
 
+class EquinoxNet(eqx.Module):
+    """A tree that can be called."""
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass
-class Model:
-    """As a module of Equinox."""
+    embedding: eqx.nn.Embedding
+    layers: list[EquinoxBlock]
+    pooler: eqx.nn.Linear
+    head: eqx.nn.Linear
 
-    embedding: Any
-    layers: list[Any]
-    pooler: Any
-    head: Any
+    def __init__(self, key):
+        self.embedding = eqx.nn.Embedding(WIDTH, WIDTH, key=key)
+        self.layers = [EquinoxBlock(key) for _ in range(BLOCKS)]
+        self.pooler = eqx.nn.Linear(WIDTH, WIDTH, use_bias=False, key=key)
+        self.head = eqx.nn.Linear(WIDTH, WIDTH, use_bias=False, key=key)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x):
         return x
+
+
+class Block(hk.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.norm = hk.Linear(WIDTH), hk.LayerNorm(-1, create_scale=True, create_offset=False)
+
+    def __call__(self, x):
+        return self.norm(self.linear(x))
+
+
+class Net(hk.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = hk.Embed(WIDTH, WIDTH)
+        self.blocks = [Block() for _ in range(BLOCKS)]
+        self.pooler = hk.Linear(WIDTH, with_bias=False, name="pooler")
+        self.head = hk.Linear(WIDTH, with_bias=False, name="head")
+
+    def __call__(self, x):
+        x = self.embed(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.pooler(x))
+
+
+class ScannedBlock(nn.Module):
+    @nn.compact
+    def __call__(self, x, _):
+        return nn.LayerNorm(use_bias=False, name="norm")(nn.Dense(WIDTH, name="dense")(x)), None
+
+
+class ScannedNet(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Embed(WIDTH, WIDTH, name="embed")(x)
+        blocks = nn.scan(ScannedBlock, variable_axes={"params": 0}, split_rngs={"params": True}, length=BLOCKS)
+        x, _ = blocks(name="layers")(x, None)
+        return nn.Dense(WIDTH, use_bias=False, name="head")(nn.Dense(WIDTH, use_bias=False, name="pooler")(x))
 
 
 def block_roles(form: str, kernel: str, bias: str, scale: str) -> dict[str, str]:
@@ -151,10 +194,15 @@ def ours() -> Case:
     return Case(nested(roles), roles)
 
 
+def shapes_of(init: Callable[..., Any]) -> Any:
+    """The tree of shapes that a module's `init` gives for two tokens."""
+    return jax.eval_shape(init, jax.random.key(0), jnp.zeros((2,), int))
+
+
 def linen() -> Case:
-    shapes = jax.eval_shape(LinenNet().init, jax.random.key(0), jnp.zeros((1,), int))["params"]
     roles = {"Embed_0/embedding": "embedding", "pooler/kernel": "pooler", "head/kernel": "head"}
-    return Case(shapes, roles | block_roles("EncoderBlock_{}/", "Dense_0/kernel", "Dense_0/bias", "LayerNorm_0/scale"))
+    roles |= block_roles("EncoderBlock_{}/", "Dense_0/kernel", "Dense_0/bias", "LayerNorm_0/scale")
+    return Case(shapes_of(LinenNet().init)["params"], roles)
 
 
 def nnx_module() -> Case:
@@ -164,21 +212,16 @@ def nnx_module() -> Case:
 
 
 def equinox() -> Case:
-    layers = [{"linear": Linear(0, 0), "norm": Linear(0)} for _ in range(BLOCKS)]
+    shapes = eqx.filter(EquinoxNet(jax.random.key(0)), eqx.is_array)
     roles = {"embedding/weight": "embedding", "pooler/weight": "pooler", "head/weight": "head"}
-    roles |= block_roles("layers/{}/", "linear/weight", "linear/bias", "norm/weight")
-    return Case(Model(Linear(0), layers, Linear(0), Linear(0)), roles, turned=True)
+    return Case(shapes, roles | block_roles("layers/{}/", "linear/weight", "linear/bias", "norm/weight"), turned=True)
 
 
 def haiku() -> Case:
     roles = {"net/~/embed/embeddings": "embedding", "net/~/pooler/w": "pooler", "net/~/head/w": "head"}
     roles |= block_roles("net/~/block_{}/~/", "linear/w", "linear/b", "layer_norm/scale")
     roles = {name.replace("block_0", "block"): role for name, role in roles.items()}  # as Haiku names the first
-    shapes: dict[str, Any] = {}
-    for name in roles:
-        module, leaf = name.rsplit("/", 1)
-        shapes.setdefault(module, {})[leaf] = 0
-    return Case(shapes, roles)
+    return Case(shapes_of(hk.transform(lambda x: Net()(x)).init), roles)
 
 
 def torch() -> Case:
@@ -190,7 +233,7 @@ def torch() -> Case:
 def scan() -> Case:
     roles = {"embed/embedding": "embedding", "pooler/kernel": "pooler", "head/kernel": "head"}
     roles |= {"layers/dense/kernel": "kernel", "layers/dense/bias": "bias", "layers/norm/scale": "scale"}
-    return Case(nested(roles), roles, {"stack": "layers", "axis": 0})
+    return Case(shapes_of(ScannedNet().init)["params"], roles, {"stack": "layers", "axis": 0})
 
 
 def towers() -> Case:

@@ -1,6 +1,8 @@
 """What a leaf is, by the conventions of each library: on its own modules where it is installed, and on its names."""
 
+import equinox as eqx
 import flax.linen as nn
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,7 +88,6 @@ def test_nnx_with_statistics_random_keys_and_counts():
 
 
 def test_equinox():
-    eqx = pytest.importorskip("equinox", reason="equinox is not installed")
     keys = jax.random.split(KEY, 3)
     model = {
         "linear": eqx.nn.Linear(3, 4, key=keys[0]),
@@ -108,8 +109,6 @@ def test_equinox():
 
 
 def test_haiku():
-    hk = pytest.importorskip("haiku", reason="dm-haiku is not installed")
-
     def net(x):
         x = hk.LayerNorm(-1, create_scale=True, create_offset=True)(hk.Linear(4)(hk.Embed(3, 4)(x)))
         return hk.BatchNorm(True, True, 0.9)(x, is_training=True)

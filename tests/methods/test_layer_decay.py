@@ -1,6 +1,8 @@
 """The multiplier of every leaf, and why it acts after Adam."""
 
+import functools
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -110,3 +112,41 @@ def test_wrong_values_raise():
         methods.scale_by_layer_decay(-0.9)
     with pytest.raises(InputError, match="'bert'"):
         methods.layer_multipliers(params, 0.9, convention="bert")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("decay", ["weight_decay", "init_decay"])
+def test_what_the_released_grouping_leaves_out_of_a_run_of_rte(decay):
+    """How far ours takes the pooler back, at the paper's learning rates and the top of each grid; the page says it."""
+    official = functools.partial(methods.decay_mask, exempt_top=True)
+    tree = {"layer_0": {"kernel": jnp.ones((2, 2))}, "pooler": {"kernel": jnp.ones((2, 2))}}
+    links = {
+        "weight_decay": lambda group: methods.add_weight_decay(0.1, group),
+        "init_decay": lambda group: methods.add_decay_to_init(
+            1.0, weights=functools.partial(methods.anchor_weights, exclude=(), group=group)
+        ),
+    }
+
+    def left(group):
+        """What is left of a way of 1 after all updates, if no gradient moves anything."""
+        optimizer = optax.chain(
+            links[decay](group),
+            methods.scale_by_layer_decay(0.95),
+            optax.scale_by_learning_rate(methods.warmup_linear(2e-5, total_steps=234, warmup_steps=23)),
+        )
+        zeros = jax.tree.map(jnp.zeros_like, tree)
+
+        def step(_, carried):
+            updates, state = optimizer.update(zeros, carried[1], carried[0])
+            return optax.apply_updates(carried[0], updates), state
+
+        start = tree if decay == "weight_decay" else zeros  # the decay to the start goes from 1 back to 0
+        return jax.jit(lambda: jax.lax.fori_loop(0, 234, step, (tree, optimizer.init(start)))[0])()
+
+    ours, theirs = left(methods.decay_mask), left(official)
+    same_bits(ours["layer_0"], theirs["layer_0"])
+    assert np.all(theirs["pooler"]["kernel"] == 1)
+    taken = 100 * (1 - float(ours["pooler"]["kernel"][0, 0]))
+    page = (Path(__file__).parents[2] / "docs" / "reproducing.md").read_text()
+    said = {"weight_decay": "0.02 % of a weight", "init_decay": "0.23 % of the way"}[decay]
+    assert said in page
+    assert f"{taken:.2f}" == said.split()[0]

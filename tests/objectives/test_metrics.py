@@ -153,8 +153,20 @@ def test_majority_scores_are_the_papers():
 
 def test_majority_score_of_correlations_and_of_ties():
     labels = np.array([0, 0, 1, 1], np.int32)
-    assert [metrics.majority_score(m, labels) for m in ("matthews", "pearson", "spearman")] == [0.0, 0.0, 0.0]
     assert metrics.majority_score("f1", labels) == 2 / 3  # a run that says 1 throughout has learnt nothing
+
+
+@pytest.mark.parametrize("metric", ["pearson", "spearman", "matthews"])
+def test_a_correlation_that_guessing_reaches_has_failed(metric):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 500) if metric == "matthews" else rng.normal(size=500)
+    guesses = [rng.permutation(labels) for _ in range(2000)]
+    score = metrics._METRICS[metric]
+    least = metrics.majority_score(metric, labels)
+    above = np.mean([not metrics.is_failed(score(guess, labels), least) for guess in guesses])
+    assert above == pytest.approx(0.05, abs=4 * math.sqrt(0.05 * 0.95 / 2000))
+    assert metrics.majority_score(metric, labels[:1]) == 1.0
+    assert metrics.majority_score("r2", labels) == 0.0
 
 
 @pytest.mark.parametrize(

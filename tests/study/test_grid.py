@@ -71,10 +71,11 @@ def test_a_study_runs_each_seed_of_each_cell_once(sweep, tmp_path, capsys, monke
     assert "study    3 cells, 6 runs\ndone     0 runs are in" in announced
     assert "to do    6 runs, 18 steps;" in announced
     assert "process  freed memory" in announced
+    assert "verdict  cannot be given with 2 seeds; 5 of each setting would do" in announced
     table = table.splitlines()
     assert [line.split("  ")[0] for line in table[1:4]] == [cell.name for cell in grid.expand(sweep)]
     assert table[1].endswith("baseline")
-    assert table[2].endswith("too few seeds")
+    assert table[2].endswith("cannot decide")
     folders = sorted((tmp_path / "study" / "cells").iterdir())
     rows = [rundir.read_lines(folder / "results.jsonl") for folder in folders]
     assert [[row["seed"] for row in cell] for cell in rows] == [[0, 1]] * 3
@@ -134,7 +135,7 @@ def test_the_plan_says_what_is_left_to_do_and_does_nothing(sweep, tmp_path, caps
     arguments = [f"--sweep={sweep}", f"--workdir={tmp_path / 'study'}", "--config.max_steps=3", "--plan"]
     assert entry.main(arguments) == 0
     assert not (tmp_path / "study").exists()
-    mark = capsys.readouterr().out.splitlines()[6].split()[1]
+    mark = capsys.readouterr().out.splitlines()[7].split()[1]
     folder = tmp_path / "study" / "cells" / mark
     folder.mkdir(parents=True)
     (folder / "results.jsonl").write_text('{"seed": 1}\n{"seed": 7}\n{"see')
@@ -144,7 +145,7 @@ def test_the_plan_says_what_is_left_to_do_and_does_nothing(sweep, tmp_path, caps
     out = capsys.readouterr().out
     assert "done     1 runs are in" in out
     assert "to do    5 runs, 15 steps;" in out
-    assert out.splitlines()[6].split() == ["standard", mark, "2", "1", "3", "3"]
+    assert out.splitlines()[7].split() == ["standard", mark, "2", "1", "3", "3"]
 
 
 def test_a_mistake_in_the_last_cell_is_found_before_the_first_runs(sweep, tmp_path, capsys):
@@ -182,10 +183,13 @@ def test_the_table_compares_with_the_first_cell_of_the_same_task():
     ).splitlines()
     assert len(table) == 7, "a table of three cells, an empty line, and a table of one"
     assert table[2].split()[:4] == ["better", "10", "0", "0.8200"]
-    assert table[2].split()[-3:-1] == ["+0.1000", "0.002"]
+    difference, low, to, high, p_value, verdict = table[2].split()[-6:]
+    assert (difference, to, verdict) == ("+0.1000", "to", "better")
+    assert 0 < float(low) <= 0.1 <= float(high)
+    assert float(p_value) < 0.01
     assert table[2].endswith("better")
     assert table[3].split()[:5] == ["once", "1", "0", "0.7000", "-"], "one run has no spread"
-    assert table[3].endswith("too few seeds")
+    assert table[3].endswith("cannot decide")
 
 
 def test_the_table_fits_the_terminal(monkeypatch):
@@ -203,7 +207,7 @@ def test_the_table_fits_the_terminal(monkeypatch):
     narrow = grid.study_table(cells).splitlines()
     assert (len(wide), len(narrow)) == (3, 7)
     assert max(map(len, wide)) > 80 >= max(map(len, narrow))
-    assert narrow[4].split() == ["setting", "difference", "p", "verdict"]
+    assert narrow[4].split() == ["setting", "difference", "95", "%", "p", "verdict"]
     assert set(" ".join(wide).split()) == set(" ".join(narrow).split()), "nothing is lost"
 
 
@@ -224,6 +228,7 @@ def test_a_cell_with_stopped_seeds_is_one_number_and_has_no_verdict():
     lines = grid.study_table({"standard": rows(10), "chosen": stopped, "better": rows(10, shift=0.1)}).splitlines()
     assert lines[2].split()[:5] == ["chosen", "20", "-", "0.9400", "-"]
     assert lines[2].endswith("no verdict: the best of 20 started, by validation")
-    assert lines[3].split()[-2:] == ["0.002", "better"], "and Holm's method does not count it"
+    alone = grid.study_table({"standard": rows(10), "better": rows(10, shift=0.1)}).splitlines()
+    assert lines[3].split()[-6:] == alone[2].split()[-6:], "and the verdicts do not count it"
     lines = grid.study_table({"chosen": stopped, "other": rows(10)}).splitlines()
     assert lines[2].endswith("no verdict: the baseline has stopped seeds")

@@ -3,7 +3,8 @@
 import pytest
 
 from stablefit.data.tasks import get_task
-from stablefit.study import statistics, verdicts
+from stablefit.study import verdicts
+from stablefit.study.looks import Look
 from stablefit.study.verdicts import Scored
 
 TASK = get_task("rte")
@@ -54,12 +55,39 @@ def test_a_setting_and_a_baseline_without_runs_are_said():
     assert judged["other"].outcome == "baseline without a run"
 
 
-def test_spreads_and_failed_runs_are_adjusted_for_the_number_of_settings():
-    wide = [0.4, 0.9, 0.45, 0.85, 0.41, 0.95, 0.43, 0.88]
-    cells = [Scored("base", rows(LOW)), Scored("wide", rows(wide)), Scored("same", rows(LOW))]
-    judged = verdicts.judge(cells, TASK)
-    for of in ("p_spread", "p_failed"):
-        plain = [getattr(judged[name].comparison, of) for name in ("wide", "same")]
-        adjusted = [getattr(judged[name], of) for name in ("wide", "same")]
-        assert adjusted == statistics.holm(plain)
-        assert adjusted[0] == pytest.approx(2 * plain[0])
+def test_a_control_takes_nothing_from_the_others():
+    others = [Scored("own", rows([score + 0.02 for score in LOW]))]
+    controls = [Scored(f"again {i}", rows(LOW[i:] + LOW[:i]), control=True) for i in range(1, 5)]
+    apart = verdicts.judge([Scored("base", rows(LOW)), *others, *controls], TASK)
+    assert apart["own"].comparison == verdicts.judge([Scored("base", rows(LOW)), *others], TASK)["own"].comparison
+    together = [one._replace(control=False) for one in controls]
+    among = verdicts.judge([Scored("base", rows(LOW)), *others, *together], TASK)
+    assert among["own"].comparison.interval != apart["own"].comparison.interval
+    assert apart["again 1"].outcome == "no difference found"
+
+
+def test_earlier_looks_count_where_a_verdict_was_possible():
+    cells = [Scored("base", rows(LOW)), Scored("own", rows([score + 0.02 for score in LOW]))]
+    seen = {n: Look("", {"base": n, "own": n}) for n in (3, 5)}
+    once = verdicts.judge(cells, TASK)["own"].comparison
+    assert verdicts.judge(cells, TASK, [seen[3]])["own"].comparison.p_value == once.p_value
+    twice = verdicts.judge(cells, TASK, [seen[3], seen[5]])["own"].comparison
+    assert twice.p_value > once.p_value
+
+
+def test_in_cross_validation_what_is_compared_are_folds():
+    """A setting that is good in one fold, whatever its seeds, is one observation of that."""
+
+    def folded(scores):
+        return [{**row, "fold": row["seed"] % 5} for row in rows(scores)]
+
+    base = [0.6 + 0.01 * (i % 5) for i in range(20)]
+    own = [score + (0.2 if i % 5 == 0 else 0.0) for i, score in enumerate(base)]
+    judged = verdicts.judge([Scored("base", folded(base)), Scored("own", folded(own))], TASK)["own"]
+    assert judged.unit == "folds"
+    assert (judged.comparison.n, judged.comparison.verdict) == (5, "no difference found")
+    assert judged.summary.n == 20
+    assert judged.comparison.difference == pytest.approx(0.04)
+    runs = verdicts.of_folds([{**row, "failed": row["seed"] == 7} for row in folded(base)], TASK)
+    assert runs.scores == pytest.approx([0.60, 0.61, 0.62, 0.63, 0.64])
+    assert runs.failed.tolist() == [False, False, True, False, False]

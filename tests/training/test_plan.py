@@ -2,6 +2,8 @@
 
 import io
 import math
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,24 @@ def test_the_announcement(prepare):
     assert "stopping a run stops after 2 evaluations without a better score; at step 2 the 3 best of 5 seeds" in text
 
 
+def test_how_a_text_is_read_is_said_where_the_directory_says_it(prepare):
+    assert "reading" not in plan.announcement(prepare())
+    assert "reading  each text by the mean of its pieces\n" in plan.announcement(prepare(pooling="mean"))
+    job = prepare()
+    folder = Path(job.spec.model) / "1_Pooling"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"pooling_mode": "mean"}')
+    (folder.parent / "modules.json").write_text('[{"path": "1_Pooling", "type": "models.Pooling"}]')
+    try:
+        said = "each text at [CLS], by the pooler; the model's 1_Pooling says by the mean of its pieces: pooling=mean"
+        assert f"reading  {said}\n" in plan.announcement(job)
+        text = plan.announcement(prepare(pooling="auto"))
+        assert "reading  each text by the mean of its pieces, as the model's 1_Pooling says\n" in text
+    finally:
+        shutil.rmtree(folder)
+        (folder.parent / "modules.json").unlink()
+
+
 def test_skipped_rows_are_said(prepare, tmp_path):
     """QQP's broken rows are left out, but never silently."""
     rows = [f"{i}\t0\t0\tw1 w2\tw{i % 9}\t{i % 2}" for i in range(1040)]
@@ -73,7 +93,8 @@ def test_the_result_table():
     ("metric", "said"),
     [
         ("accuracy", "the majority class alone gives"),
-        ("spearman", "the same number for every text gives"),
+        ("spearman", "guessing reaches in one of twenty test sets"),
+        ("rmse", "the same number for every text gives"),
         ("entity_f1_strict", "finding no entity gives"),
         ("f1_micro", "the same labels for every text give"),
     ],

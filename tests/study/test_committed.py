@@ -1,0 +1,94 @@
+"""What is committed under experiments/results is enough: it loads, and its reports can be made again to the byte."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import stablefit
+from experiments import reports
+from stablefit.study import drawing, packed, reading
+
+STUDIES = sorted(file.parent.name for file in reports.RESULTS.glob("*/runs.csv"))
+# Runs, losses of steps, and runs with predictions, of each.
+HELD = {
+    "ablation_local": (48, 2106, 0), "ccks": (110, 47520, 0), "ccks_tuning": (8, 2376, 0),
+    "cola_few_sample": (140, 14400, 0), "demo": (5, 0, 0), "keep": (20, 3500, 20), "learning_rate": (36, 3456, 0),
+    "methods_on_rte": (28, 1440, 0), "msra": (1, 1317, 0), "reactions": (11, 1120, 11), "recipe": (140, 9340, 140),
+    "rte_minilm": (3, 0, 0), "sst2_few_sample": (140, 14400, 0), "stsb_few_sample": (140, 14400, 0),
+}  # fmt: skip
+
+
+def test_the_studies_are_those():
+    assert set(STUDIES) == HELD.keys()
+    assert set(reports.studies()) <= set(STUDIES)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_is_a_few_files_and_whole(name):
+    folder = reports.RESULTS / name
+    files = {file.name for file in folder.iterdir()}
+    known = {packed.STUDY, packed.RUNS, packed.CURVES, packed.PREDICTIONS, "report", "table.json"}
+    assert files <= known
+    cells = reading.load(folder).cells
+    runs = [(cell, row["seed"]) for cell in cells for row in cell.rows]
+    steps = sum("split" not in line for cell, seed in runs for _, line in cell.files.metrics(seed)[1])
+    n_said = sum(cell.files.said(seed, cell.task.kind) is not None for cell, seed in runs)
+    assert (len(runs), steps, n_said) == HELD[name]
+    for cell in cells:
+        assert all(row["fingerprint"] == cell.fingerprint for row in cell.rows)
+    for file in (packed.STUDY, packed.RUNS):
+        assert not re.search(r"(?<!\w)/(work|tmp|home|root)/", (folder / file).read_text()), "a path of a machine"
+
+
+def test_stored_predictions_give_the_scores_of_the_ledger():
+    study = stablefit.load_study(reports.RESULTS / "keep")
+    said = study.predictions.merge(study.runs[["cell", "seed", "task", "test_best.accuracy"]], on=["cell", "seed"])
+    said = said[said["task"].isin(["reviews", "sst2"])]
+    right = said.assign(right=said["said"] == said["label"]).groupby(["cell", "seed"])
+    assert len(right) == 10
+    assert np.allclose(right["right"].mean(), right["test_best.accuracy"].first())
+
+
+def test_the_table_of_reactions_is_made_again(tmp_path, monkeypatch, capsys):
+    from experiments import reactions_table
+
+    monkeypatch.setattr("sys.argv", ["", str(reports.RESULTS / "reactions"), str(tmp_path / "table.json")])
+    reactions_table.main()
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    made, committed = (
+        json.loads((folder / "table.json").read_text()) for folder in (tmp_path, reports.RESULTS / "reactions")
+    )
+    assert made == committed
+
+
+def test_the_shortest_report_is_made_again():
+    assert reports.changed("ccks_tuning") == []
+
+
+@pytest.mark.parametrize("name", reports.studies())
+def test_the_words_and_tables_of_every_report_are_made_again(name, monkeypatch):
+    monkeypatch.setattr(drawing, "saved", lambda figure, kind: b"")  # what takes most of the time
+    assert reports.changed(name, drawn=False) == []
+
+
+@pytest.mark.slow  # a minute
+@pytest.mark.parametrize("name", reports.studies())
+def test_every_report_is_made_again(name):
+    """To the byte; the figures only with the version of matplotlib that drew them, in constraints.txt."""
+    assert reports.changed(name) == []
+
+
+def test_the_notebook_runs(monkeypatch):
+    """Every cell, from the folder that it lies in; and it is committed without what it printed."""
+    file = reports.ROOT / "examples" / "study.ipynb"
+    monkeypatch.chdir(file.parent)
+    cells = [cell for cell in json.loads(file.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in cells)
+    defined: dict = {}
+    for cell in cells:
+        exec("".join(cell["source"]), defined)
+    assert defined["scores"].loc["standard", "mean"] == pytest.approx(0.799, abs=5e-4)
+    assert defined["scores"].loc["no bias correction", "failed"] == 3
+    assert 0.5 < (defined["votes"] == 1).mean() < 1
