@@ -58,6 +58,7 @@ def here(
         groups.setdefault(job.settings.program, []).append(name)
     for names in groups.values():
         loop.run_together(jobs[names[0]], {name: folders[name] for name in names}, progress, observers=observers)
+        host.return_memory()
     return []
 
 

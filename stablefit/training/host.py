@@ -43,6 +43,16 @@ def prepare() -> str:
     return f"freed memory {memory}; compiled programs are {f'kept in {cache}' if cache else 'not kept'}"
 
 
+def return_memory() -> None:
+    """Gives freed memory back to the system, for once: what comes next needs pieces of other sizes.
+
+    Kept, the pieces of one program's arrays do not hold those of the next, and a study of many cells grows until the
+    machine is full.
+    """
+    if sys.platform == "linux" and os.confstr("CS_GNU_LIBC_VERSION"):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def prepare_unless_set() -> None:
     """`prepare`, but not where somebody has said already where compiled programs are kept: for use from Python."""
     import jax

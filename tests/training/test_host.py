@@ -65,3 +65,30 @@ def test_freed_memory_is_kept_and_that_is_said(tmp_path):
 def test_a_process_that_has_threads_already_needs_the_variables():
     assert int(lines("early", "set")[-1]) >= 9
     assert int(lines("early", "set", **host.environment())[-1]) <= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not os.confstr("CS_GNU_LIBC_VERSION"), reason="needs glibc")
+def test_kept_memory_can_be_given_back():
+    program = """
+import ctypes, os
+from pathlib import Path
+from stablefit.training import host
+host.prepare()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+blocks = [libc.malloc(ctypes.c_size_t(1 << 26)) for _ in range(6)]
+for block in blocks:
+    ctypes.memset(block, 1, 1 << 26)
+for block in blocks[:-1]:  # one piece on top stays, as a live array does
+    libc.free(block)
+kept = resident()
+host.return_memory()
+print(kept - resident())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"STABLEFIT_CACHE": ""},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert int(done.stdout) > 300  # MB
