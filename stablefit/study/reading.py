@@ -313,6 +313,8 @@ def _rows(cell: Cell, file: Path, lines: Sequence[tuple[int, dict[str, Any]]], r
     rows = {}
     for number, row in lines:
         wrong = _wrong(row, cell.task, kinds)
+        if not wrong and cell.fingerprint and row.get("fingerprint", cell.fingerprint) != cell.fingerprint:
+            wrong = f"its row is of config {row['fingerprint']!r}, the cell's is {cell.fingerprint}"
         if wrong:
             raise InputError(f"{file}:{number}: {wrong}; {remedy}")
         rows[row["seed"]] = row
@@ -332,16 +334,24 @@ _ROW: dict[str, type | tuple[type, ...]] = {
 _STARTED = {"stopped": str, "total_steps": int}  # what a row also has where seeds were compared
 
 
+# What a metric can be; a name stands for all that begin with it.
+_LIMITS = {"accuracy": (0, 1), "f1": (0, 1), "entity_f1": (0, 1), "r2": (-math.inf, 1), "rmse": (0, math.inf)}
+_LIMITS |= {"mae": (0, math.inf), **dict.fromkeys(("matthews", "pearson", "spearman"), (-1, 1))}
+
+
 def _wrong(row: Mapping[str, Any], task: tasks.Task, kinds: Mapping[str, type | tuple[type, ...]]) -> str:
     """What is wrong with a row; nothing if it can be used."""
     for name, kind in kinds.items():
-        if not isinstance(row.get(name), kind):
+        if not isinstance(row.get(name), kind) or (kind is int and isinstance(row[name], bool)):
             return f"field {name} is {row.get(name)!r}, which no finished run writes"
     scores = {"test_best": task.report_metric, "validation": task.selection_metric}
     for part, metric in scores.items():
         value = row[part].get(metric, 0.0 if part == "validation" else None)
         if not isinstance(value, int | float) or not math.isfinite(value):
             return f"{part} {metric} is {value!r}, not a number"
+        low, high = next((limits for name, limits in _LIMITS.items() if metric.startswith(name)), (-math.inf, math.inf))
+        if not low - 1e-6 <= value <= high + 1e-6:
+            return f"{part} {metric} is {value!r}, which no run can have"
     return ""
 
 

@@ -2,6 +2,9 @@
 
 A member is a function of its keys and hyper-parameters. Members never communicate. The mesh has two axes: `member`
 spreads members over devices; `data` spreads the batch of one member, when there are more devices than members.
+
+Where the members do not go evenly into the devices, fillers do what the last member does, and nobody reads them: seven
+members on four devices are eight. Else the batch of every one would be spread over all devices, which have to talk.
 """
 
 import dataclasses
@@ -12,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -26,12 +30,17 @@ from stablefit.training.steps import Table, TrainState
 
 MOST_ON_A_DEVICE = 32  # all members are saved at once, and none has a row before all have
 ROW_ARRAYS = ("source", "segments", "positions")  # what a layout has for every token; the rest is for every example
+LEAST_BUSY = 0.75  # of the places of a mesh: with more fillers the batches are spread
 
 
 def make_mesh(members: int, batch_size: int, devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh of as many devices as the members, and then the rows of their batches, can be dealt to."""
+    """A mesh of as many devices as the members, and then the rows of their batches, can be dealt to.
+
+    Members go onto all devices if they, beside fillers, are `LEAST_BUSY` of the places there; else onto the largest
+    divisor of the devices where they are.
+    """
     devices = jax.devices() if devices is None else devices
-    member = math.gcd(members, len(devices))
+    member = max(m for m in _divisors(len(devices)) if members >= LEAST_BUSY * _places(members, m))
     data = min(len(devices) // member, batch_size)
     if jax.process_count() > 1 and member * data < len(devices):
         raise InputError(
@@ -41,6 +50,19 @@ def make_mesh(members: int, batch_size: int, devices: Sequence[Any] | None = Non
     return jax.make_mesh(
         (member, data), ("member", "data"), axis_types=(AxisType.Auto,) * 2, devices=devices[: member * data]
     )
+
+
+def _divisors(n: int) -> list[int]:
+    return [m for m in range(1, n + 1) if n % m == 0]
+
+
+def _places(members: int, devices: int) -> int:
+    """The members and fillers of which each device has as many.
+
+    >>> _places(7, 4), _places(8, 4)
+    (8, 8)
+    """
+    return math.ceil(members / devices) * devices
 
 
 def default_size(runs: int, member_bytes: int) -> int:
@@ -62,7 +84,7 @@ def default_size(runs: int, member_bytes: int) -> int:
 class Cohort:
     """The compiled programs of one set of members, and where their arrays live.
 
-    Every state, parameter tree and record has a leading axis of members.
+    Every state, parameter tree and record has a leading axis of members, and behind them of fillers.
 
     Args:
         spec: what the members share.
@@ -87,9 +109,31 @@ class Cohort:
     mesh: Mesh
     members: int
 
+    @property
+    def places(self) -> int:
+        """The length of the axis of members, fillers among them."""
+        return _places(self.members, self.mesh.shape["member"])
+
     def put(self, tree: Tree, *axes: str | None) -> Tree:
-        """Places arrays on the mesh: axis i of each along the mesh's axis `axes[i]`, replicated without axes."""
-        return jax.device_put(tree, NamedSharding(self.mesh, P(*axes)))
+        """Places arrays on the mesh: axis i of each along the mesh's axis `axes[i]`, replicated without axes.
+
+        Along `member`, fillers are given what the last member is. Of a `jax.ShapeDtypeStruct` it says where such an
+        array would lie.
+        """
+        where = NamedSharding(self.mesh, P(*axes))
+        if axes[:1] == ("member",):
+            tree = jax.tree.map(self._filled, tree)
+        if any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(tree)):
+            return jax.tree.map(lambda x: x.update(sharding=where), tree)
+        return jax.device_put(tree, where)
+
+    def _filled(self, x: Any) -> Any:
+        if x.shape[0] == self.places:
+            return x
+        assert x.shape[0] == self.members
+        if isinstance(x, jax.ShapeDtypeStruct):
+            return x.update(shape=(self.places, *x.shape[1:]))
+        return x[np.minimum(np.arange(self.places), self.members - 1)]
 
     def put_batches(self, batches: Layout, by_member: bool) -> Layout:
         """Places the batches of every member, or those that all share: their rows along `data`."""
@@ -104,11 +148,36 @@ class Cohort:
         Args:
             hypers: of each member.
         """
-        columns = {name: [getattr(member, name) for member in hypers] for name in self.hypers.traced()}
-        # Of weak type, as a Python number is.
-        return self.put(
-            {name: jnp.stack([jnp.asarray(v) for v in column]) for name, column in columns.items()}, "member"
-        )
+        return self.put(self._stacked([*hypers, *[hypers[-1]] * (self.places - self.members)]), "member")
+
+    def lower(self, program: str, pretrained: Tree, table: Table, batches: Layout) -> jax.stages.Lowered:
+        """A program as it is given to the compiler, from shapes alone: the mesh's devices need not be there.
+
+        Such devices are those of `jax.experimental.topologies`; nothing is placed on them.
+
+        Args:
+            program: init, train, predict or keep_better.
+            pretrained: what `init` is given.
+            table: the split.
+            batches: of one member, without its axis: [S, ...].
+                All three are trees of `jax.ShapeDtypeStruct`.
+        """
+        traced = self.put(jax.eval_shape(lambda: self._stacked([self.hypers] * self.members)), "member")
+        key = self.put(jax.eval_shape(lambda: jax.random.split(jax.random.key(0), self.members)), "member")
+        pretrained, table = self.put(pretrained), self.put(table)
+        state = self.put(jax.eval_shape(self.init, key, pretrained, traced), "member")
+        own = jax.tree.map(lambda x: jax.ShapeDtypeStruct((self.members, *x.shape), x.dtype), batches)
+        arguments = {
+            "init": lambda: (key, pretrained, traced),
+            "train": lambda: (state, table, self.put_batches(own, by_member=True), key, 1, traced),
+            "predict": lambda: (state.params, table, self.put_batches(batches, by_member=False)),
+            "keep_better": lambda: (
+                state.params,
+                state.params,
+                self.put(jax.ShapeDtypeStruct((self.members,), jnp.bool), "member"),
+            ),
+        }
+        return getattr(self, program).lower(*arguments[program]())
 
     @functools.cached_property
     def init(self) -> Callable[[Key, Tree, Tree], TrainState]:
@@ -167,6 +236,11 @@ class Cohort:
         devices = self.mesh.shape["data"]
         step = max(2, self.spec.batch_size // 16) if jax.default_backend() == "cpu" else self.spec.batch_size
         return math.lcm(devices, step)
+
+    def _stacked(self, hypers: Sequence[Hypers]) -> dict[str, jax.Array]:
+        """The traced values of members, [M] each, of weak type, as a Python number is."""
+        columns = {name: [getattr(member, name) for member in hypers] for name in self.hypers.traced()}
+        return {name: jnp.stack([jnp.asarray(v) for v in column]) for name, column in columns.items()}
 
     @property
     def _by_member(self) -> NamedSharding:

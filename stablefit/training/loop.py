@@ -185,8 +185,11 @@ class _CohortRun:
         # The last parameters of members that have stopped; what a save has of them are these.
         self.last = _copy(self.state.params) if job.values["patience"] and len(runs) > 1 else None
         several = len({run.cell for run in runs}) > 1
+        log = JsonLines(self.members, self.step)
+        for gap in log.gaps:
+            _warn(progress)(f"{gap}; the run goes on without them")
         self.observers: list[Observer] = [
-            JsonLines(self.members, self.step),
+            log,
             *([TensorBoard(self.members)] if job.values["tensorboard"] else []),
             Display(progress, job.task.selection_metric, job.total_steps, several, job.spec.train_on_all),
             *observers,

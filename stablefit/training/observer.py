@@ -42,6 +42,8 @@ class JsonLines(Observer):
 
     def __init__(self, members: Sequence[Member], step: int):
         self._files = {member.run: MetricsFile(member.run.folder, step, member.evaluated) for member in members}
+        going = [member.run for member in members if member.going]
+        self.gaps = [gap for run in going if (gap := self._files[run].gap)]  # of a log that was damaged meanwhile
 
     def step(self, members: Sequence[Member], rows: Sequence[Sequence[Row]]) -> None:
         for member, own in zip(members, rows, strict=True):

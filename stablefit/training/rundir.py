@@ -119,6 +119,12 @@ class RunDirectory:
         """The row of every finished seed. A line cut off by a kill is not a row."""
         file = self.path / "results.jsonl"
         rows = processes.from_first(seed_rows(file) if file.is_file() else [])
+        own = self.settings.fingerprint
+        for number, row in enumerate(rows, start=1):
+            if row.get("fingerprint", own) != own:
+                raise InputError(
+                    f"{file}:{number}: its row is of config {row['fingerprint']}, this run's is {own}; delete the line"
+                )
         return {row["seed"]: row for row in rows}
 
     def compared(self) -> dict[int, float]:
@@ -242,6 +248,9 @@ class MetricsFile:
         directory: of the seed.
         step: the last one done.
         evaluated: the step of the last evaluation done, which may be the one before: a save may lie between.
+
+    Attributes:
+        gap: what is said of steps that were done and have no line that can be read; nothing if all have one.
     """
 
     def __init__(self, directory: Path, step: int, evaluated: int):
@@ -252,6 +261,8 @@ class MetricsFile:
             row for line in text.split("\n")[:-1] if (row := row_of(line)) is not None
         ]  # saves matter more than logs
         kept = [row for row in rows if row.get("step", step + 1) <= (evaluated if "split" in row else step)]
+        missing = step - len({row["step"] for row in kept if "split" not in row})
+        self.gap = f"{self.path}: {missing} of {step} steps have no line that can be read" if missing > 0 else ""
         write_whole(self.path, "".join(map(line_of, kept)))
 
     def add(self, rows: list[dict[str, Any]]) -> None:

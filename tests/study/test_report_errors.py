@@ -40,6 +40,29 @@ def test_damaged_files_are_oneline_of(tmp_path, capsys, file, text, message):
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"seed": 1', '"seed": true', "field seed is True, which no finished run writes"),
+        (
+            '"fingerprint": "000000000000"',
+            '"fingerprint": "abc"',
+            "its row is of config 'abc', the cell's is 000000000000",
+        ),
+        ('"accuracy": 0.', '"accuracy": 7.', "accuracy is 7.*, which no run can have"),
+    ],
+)
+def test_a_row_that_no_run_of_the_cell_can_have_made_is_refused(tmp_path, capsys, old, new, message):
+    cell = tmp_path / "cells" / ("0" * 12)
+    write_cell(cell, "0" * 12, seeds=range(2))
+    (tmp_path / "cells.txt").write_text(f"{'0' * 12}  one\n")
+    first, second = (cell / "results.jsonl").read_text().splitlines(keepends=True)
+    assert old in second
+    (cell / "results.jsonl").write_text(first + second.replace(old, new))
+    assert entry.main([str(tmp_path)]) == 2
+    assert re.search(rf"results\.jsonl:2: .*{message}", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere"], "'nowhere' is no study"),

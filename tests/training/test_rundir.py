@@ -48,6 +48,16 @@ def test_a_line_that_a_kill_cut_off_is_no_row(directory):
     assert directory.results().keys() == {0}
 
 
+def test_a_row_of_another_config_is_refused(directory):
+    directory.finish({"seed": 0, "fingerprint": directory.settings.fingerprint})
+    with (directory.path / "results.jsonl").open("a") as file:
+        file.write('{"seed": 1, "fingerprint": "abc"}\n')
+    with pytest.raises(
+        InputError, match=r"results\.jsonl:2: its row is of config abc, this run's is [0-9a-f]{12}; delete"
+    ):
+        directory.results()
+
+
 def test_numbers_that_json_does_not_know_are_null(directory):
     directory.finish({"seed": 0, "loss": math.nan, "scores": {"best": -math.inf, "last": 0.5}})
     (line,) = (directory.path / "results.jsonl").read_text().splitlines()

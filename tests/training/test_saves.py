@@ -186,6 +186,32 @@ def test_a_save_that_is_passed_over_is_said_with_quiet_too(prepare, tmp_path, mo
     assert json.loads((tmp_path / "run" / "seed_0" / "predictions.manifest.json").read_text())["seed"] == 0
 
 
+@pytest.mark.parametrize("damage", ["gone", "empty", "a line of zeros", "cut short"])
+def test_a_log_that_lost_steps_is_said(prepare, tmp_path, monkeypatch, capsys, damage):
+    the_job = prepare(seeds=(0,), checkpoint_minutes=0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(order, "PIECE_SECONDS", 0.0)
+        with pytest.raises(loop.Interrupted):
+            run(the_job, tmp_path / "run", [StopAfter(5)])
+    log = tmp_path / "run" / "seed_0" / "metrics.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    if damage == "gone":
+        log.unlink()
+    else:
+        second = ["\0" * len(lines[1]) + "\n"]
+        kept = {"empty": [], "a line of zeros": [lines[0], *second, *lines[2:]], "cut short": lines[:3]}[damage]
+        log.write_text("".join(kept))
+    lost = {"gone": 5, "empty": 5, "a line of zeros": 1, "cut short": 5 - sum("split" not in one for one in lines[:3])}
+    capsys.readouterr()
+    run(the_job, tmp_path / "run")
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"stablefit: {log}: {lost[damage]} of 5 steps have no line that can be read; the run goes on without them\n"
+    )
+    assert [row["step"] for row in rundir.read_lines(log) if "split" not in row][-1] == the_job.total_steps
+
+
 def test_a_row_says_how_many_cores_there_were(prepare, monkeypatch):
     monkeypatch.setattr(host.os, "sched_getaffinity", lambda _: {0, 3, 5})
     assert prepare(seeds=(0,)).provenance["cores"] == 3
