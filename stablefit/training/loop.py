@@ -12,7 +12,7 @@ import numpy as np
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
-from stablefit.training import checkpoints, dealing, processes, stopping
+from stablefit.training import checkpoints, dealing, host, processes, stopping
 from stablefit.training.cohort import Cohort
 from stablefit.training.evaluation import Evaluation, of_member, table
 from stablefit.training.job import Job
@@ -212,6 +212,7 @@ class _CohortRun:
                 for batches, count in self.order.pieces(max(begin, self.step), end):
                     if self.going:
                         self._train(batches, count)
+                        host.return_memory_if_short()
                 if self.going:
                     self._evaluate()
         self.progress.skip(owed - (self.progress.done - done))

@@ -1,6 +1,7 @@
 """The arithmetic of the benchmark of predictions, and its texts; no PyTorch, no timing that means anything."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +42,22 @@ def test_the_time_of_a_fresh_process(tmp_path, tiny_root, monkeypatch):
     assert all(seconds > 0 for seconds in found.values())
     assert found["next_predict_s"] < found["first_predict_s"]
     assert json.dumps(load.summary([found, found]))
+
+
+def test_the_page_has_the_measured_numbers():
+    results = Path(predict.__file__).parent / "results"
+    page = (results.parents[1] / "docs" / "benchmarks.md").read_text()
+    found = json.loads((results / "predict.json").read_text())["mean"]
+    assert all(found[name]["ratio"] >= 1.5 for name in predict.SETS), "the goal"
+    for name in predict.SETS:
+        one, speeds = found[name], found[name]["texts_per_s"]
+        cells = []
+        for way, mark in ((one, ""), (one["sorted"], "s")):
+            best = f"theirs {way['best_batch']}{mark}"
+            cells.append(f"{speeds[best]:.0f} | {way['ratio']:.2f}")
+        assert f"| {speeds['ours -']:.0f} | {' | '.join(cells)} |" in page
+    times = json.loads((results / "load.json").read_text())
+    medians = [times[of]["after_import_s"]["median"] for of in ("fit of 1 seed", "fit of 5 seeds", "exported")]
+    assert max(medians) < 2, "the goal"
+    said = "a fit of one seed {:.2f}, of five\n{:.2f}, an exported directory {:.2f};".format(*medians)
+    assert said in page

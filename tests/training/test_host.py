@@ -92,3 +92,23 @@ print(kept - resident())
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert int(done.stdout) > 300  # MB
+
+
+@pytest.mark.parametrize(
+    ("said", "given"),
+    [
+        ("MemTotal: 1000 kB\nMemAvailable: 249 kB\n", 1),
+        ("MemTotal: 1000 kB\nMemAvailable: 251 kB\n", 0),
+        ("MemTotal: 1000 kB\n", 0),
+        ("nonsense", 0),
+        (None, 0),
+    ],
+)
+def test_memory_is_given_back_where_it_is_short(tmp_path, monkeypatch, said, given):
+    asked = []
+    monkeypatch.setattr(host, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(host, "return_memory", lambda: asked.append(1))
+    if said is not None:
+        (tmp_path / "meminfo").write_text(said)
+    host.return_memory_if_short()
+    assert len(asked) == given
