@@ -56,7 +56,7 @@ def test_the_table_of_reactions_is_made_again(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("sys.argv", ["", str(reports.RESULTS / "reactions"), str(tmp_path / "table.json")])
     reactions_table.main()
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 4  # an ensemble and three settings
     made, committed = (
         json.loads((folder / "table.json").read_text()) for folder in (tmp_path, reports.RESULTS / "reactions")
     )
