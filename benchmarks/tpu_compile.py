@@ -41,6 +41,7 @@ import jax
 
 from benchmarks import hlo
 from benchmarks.tpu_programs import PROGRAMS, Case, lowered
+from stablefit.training import host
 from stablefit.training.files import write_whole
 
 ROOT = Path(__file__).parents[1]
@@ -177,13 +178,6 @@ def no_room(error: str) -> str:
     return found[0] if found else error.splitlines()[0][:200]
 
 
-def free_bytes() -> int:
-    """What the machine's memory has room for."""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    assert found
-    return int(found[1]) << 10
-
-
 def attempt(case: Case, limit_s: float, floor: int) -> dict[str, Any]:
     """A case in a process of its own: its row, or why there is none.
 
@@ -202,7 +196,7 @@ def attempt(case: Case, limit_s: float, floor: int) -> dict[str, Any]:
             except subprocess.TimeoutExpired:
                 if time.monotonic() - clock > limit_s:
                     why = f"not compiled in {limit_s:.0f} s"
-                elif free_bytes() < floor:
+                elif host.memory()[0] < floor:
                     why = f"not compiled: the machine had less than {floor / 1e9:.1f} GB left"
         else:
             process.kill()

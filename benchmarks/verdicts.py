@@ -1,6 +1,7 @@
 """What the verdict on settings decides, and how often it is wrong, by simulation; and what was tried beside it.
 
-    python -m benchmarks.verdicts --studies=2000 --out=benchmarks/results/verdicts.json
+    python -m benchmarks.verdicts --studies=500 --out=benchmarks/results/verdicts.json
+    python -m benchmarks.verdicts --studies=1000 --tables=stability --out=benchmarks/results/verdicts.json
 
 A simulated study has k settings and a baseline with n runs each. A level is the share of studies with a false verdict
 on any setting; power is the share in which the one setting that differs is found, by an effect in standard deviations
@@ -374,9 +375,7 @@ TABLES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--studies", type=int, default=2000, help="of each case; tables of slow cases have a part of it"
-    )
+    parser.add_argument("--studies", type=int, default=500, help="of each case; tables of slow cases have a part of it")
     parser.add_argument("--tables", default=",".join(TABLES))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -197,6 +197,19 @@ def majority_score(metric: str, labels: np.ndarray) -> float:
     return max(_METRICS[metric](np.full_like(labels, c), labels) for c in classes[counts == counts.max()])
 
 
+def without_reading(metric: str) -> str:
+    """What gives `majority_score`, in words."""
+    if metric in ("matthews", "pearson", "spearman"):
+        return "guessing reaches in one of twenty test sets"
+    if metric in ("r2", "mae", "rmse"):
+        return "the same number for every text gives"
+    if metric.startswith("entity"):
+        return "finding no entity gives"
+    if metric in ("f1_micro", "f1_macro"):
+        return "the same labels for every text give"
+    return "the majority class alone gives"
+
+
 def is_failed(score: float, majority: float) -> bool:
     """Whether a run has failed: its score is at or below the majority class's, or no number."""
     return not score > majority + MINIMUM_GAIN

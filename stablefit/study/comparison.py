@@ -106,8 +106,9 @@ def _decided(
         return {name: _undecided(runs, baseline, needed) for name, runs in settings.items()}
     seen = [history.get(name, (1.0,)) for name in settings]
 
-    def adjusted(p_values: np.ndarray) -> list[float]:
-        return [looks.adjust(float(p), own) for p, own in zip(p_values, seen, strict=True)]
+    def adjusted(p_values: Sequence[float] | np.ndarray) -> list[float]:
+        pairs = zip(p_values, seen, strict=True)
+        return [math.nan if math.isnan(p) else looks.adjust(float(p), own) for p, own in pairs]
 
     found_means = max_t.means_test(scores, n_resamples)
     p_score = adjusted(found_means.p_values)
@@ -117,7 +118,7 @@ def _decided(
     if any(np.any(runs.failed) for runs in groups):
         failed = scores.with_values(np.concatenate([np.asarray(runs.failed, float) for runs in groups]))
         p_failed = adjusted(max_t.step_down(failed, max_t.share_statistic, n_resamples))
-        without = _without_failed(baseline, settings, n_resamples)
+        without = adjusted(_without_failed(baseline, settings, n_resamples))
     limits = np.array([looks.level(alpha, own) for own in seen])
     halves, detectable = _reach(scores, np.quantile(found_means.largest, 1 - limits), n_resamples)
     means, variances = max_t.moments(scores.values, scores.sizes)
@@ -129,7 +130,7 @@ def _decided(
         out[name] = Comparison(
             n=len(runs.scores),
             n_baseline=len(baseline.scores),
-            paired=len(set(scores.blocks)) > 1,
+            paired=scores.within,
             looks=len(looks.rising(seen[i])),
             difference=difference,
             interval=_agreeing(difference, float(halves[i]), found),
@@ -192,7 +193,7 @@ def _reach(scores: max_t.Sample, critical: np.ndarray, n_resamples: int) -> tupl
 def _draws(scores: max_t.Sample, count: int) -> np.ndarray:
     """[count, N], which runs are drawn, each for one of its own group; where seeds are shared whole seeds."""
     rng = np.random.default_rng(1)
-    if len(set(scores.blocks)) > 1:
+    if scores.within:
         seeds = rng.integers(0, scores.sizes[0], (count, int(scores.sizes[0])))
         return np.concatenate([start + seeds for start in scores.starts], axis=1)
     groups = zip(scores.starts, scores.sizes, strict=True)

@@ -117,7 +117,7 @@ def caption(group: Group, lines: Sequence[Row]) -> str:
         dot = f"{'a fold' if unit == 'fold' else 'a run'} against the baseline's mean"
     text = f"Difference in test {readable.metric(group.task)} from {lines[0].setting.name}, the baseline. Dot: {dot}."
     if any(math.isfinite(line.low) for line in lines):
-        text += " Bar: 95 % interval, for all settings together."
+        text += f" Bar: {100 * (1 - verdicts.ALPHA):.0f} % interval, for all settings together."
     low, high = limits(lines)
     if any(_beyond(line, low, high) != (False, False) for line in lines):
         text += " Arrow: something lies beyond the axis."

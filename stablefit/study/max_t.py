@@ -42,7 +42,12 @@ class Sample(NamedTuple):
     @property
     def starts(self) -> np.ndarray:
         """[1 + k], where each group begins."""
-        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
+        return _starts(self.sizes)
+
+    @property
+    def within(self) -> bool:
+        """Whether runs are exchanged within blocks, each of one run of every group; else among all."""
+        return len(set(self.blocks)) > 1
 
     def of(self, groups: Sequence[int]) -> "Sample":
         """Only these groups, the baseline (0) first."""
@@ -54,9 +59,9 @@ class Sample(NamedTuple):
 
         Exchanges within a block do not change its median, which a setting that fails does not move either.
         """
-        marks, place = np.unique(self.blocks, return_inverse=True)
-        if len(marks) < 2:
+        if not self.within:
             return self
+        marks, place = np.unique(self.blocks, return_inverse=True)
         medians = np.array([np.median(self.values[place == block]) for block in range(len(marks))])
         return self.with_values(self.values - medians[place])
 
@@ -86,7 +91,7 @@ def smallest_p(sample: Sample) -> float:
     all N runs one of the ways to choose as many for each label.
     """
     groups = len(sample.sizes)
-    if len(set(sample.blocks)) > 1:  # one run of each group in each block
+    if sample.within:
         return float(groups) ** (1 - int(sample.sizes[0]))
     total = math.comb(int(sample.sizes.sum()), int(sample.sizes[1:].min()))
     return min(1.0, groups / total)
@@ -184,7 +189,7 @@ def deviations(sample: Sample) -> np.ndarray:
 
 def moments(values: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means and variances (n - 1) of the groups: [..., N] -> [..., 1 + k] each."""
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    starts = _starts(sizes)
     means = np.add.reduceat(values, starts, axis=-1) / sizes
     centred = values - np.repeat(means, sizes, axis=-1)
     return means, np.add.reduceat(centred**2, starts, axis=-1) / np.maximum(sizes - 1, 1)
@@ -229,8 +234,7 @@ def t_of_deviate(z: np.ndarray, freedom: np.ndarray) -> np.ndarray:
 
 def share_statistic(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """[..., k]: of values 0 and 1, |difference of shares| over its standard error where both shares are one."""
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    counts = np.add.reduceat(values, starts, axis=-1)
+    counts = np.add.reduceat(values, _starts(sizes), axis=-1)
     shares = counts / sizes
     both = (counts[..., 1:] + counts[..., :1]) / (sizes[1:] + sizes[0])
     error = np.sqrt(both * (1 - both) * (1 / sizes[1:] + 1 / sizes[0]))
@@ -239,11 +243,14 @@ def share_statistic(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 def spread_statistic(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """[..., k]: of distances from the middle of their group, |log of the ratio of their means|."""
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    spread = np.add.reduceat(values, starts, axis=-1) / sizes
+    spread = np.add.reduceat(values, _starts(sizes), axis=-1) / sizes
     least = 1e-9 * max(float(values.max(initial=0.0)), 1e-300)
     logs = np.log(np.maximum(spread, least))
     return np.abs(logs[..., 1:] - logs[..., :1])
+
+
+def _starts(sizes: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(sizes)[:-1]])
 
 
 def _ratio(distance: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stablefit.objectives import metrics
 from stablefit.study import forest, readable, statistics, words
 from stablefit.study.document import Block, Paragraph, Table
 from stablefit.study.findings import Group, Setting
@@ -161,10 +162,10 @@ def _stability_note(group: Group, limit: float, worse_than: float | None, alone:
 
 def failing(group: Group) -> str:
     """What makes a run a failed one."""
-    metric = f"test {readable.metric(group.task)}"
-    if group.metric in ("accuracy", "f1", "f1_micro", "f1_macro") or group.task.kind == "tagging":
-        return f"{metric} not above {number(group.majority)}, what the majority class alone gives, or diverged"
-    return f"{metric} not above {number(group.majority)}, which is chance, or diverged"
+    # Rows of before correlations were held against their sampling error have 0 there.
+    old = group.majority == 0.0 and group.metric in ("matthews", "pearson", "spearman")
+    what = "which is chance" if old else f"what {metrics.without_reading(group.metric)}"
+    return f"test {readable.metric(group.task)} not above {number(group.majority)}, {what}, or diverged"
 
 
 def across(groups: Sequence[Group]) -> list[Block]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from stablefit.study import forest, overview, readable
-from stablefit.study.comparison import Comparison
+from stablefit.study.comparison import POWER, Comparison
 from stablefit.study.findings import Group, Setting
 from stablefit.study.looks import FIRST_SHARE
 from stablefit.study.verdicts import ALPHA
@@ -82,14 +82,14 @@ def paragraph(group: Group) -> str:
         who = "any setting" if len(same) == len(decided) else f"{len(same)} other setting{'s' if len(same) > 1 else ''}"
         reach = sorted(c.detectable for c in same)
         ends = number(reach[0]) if len(reach) == 1 else f"{number(reach[0])} to {number(reach[-1])}"
-        said.append(f"No difference was found for {who}; one of {ends} would have been found with probability 0.8.")
+        said.append(f"No difference was found for {who}; one of {ends} would have been found with probability {POWER}.")
     if len(decided) < len(pairs):
         said.append(f"With so few runs {len(pairs) - len(decided)} could not be decided.")
     return " ".join([*said, *_method(group, [c for _, c in decided])])
 
 
 def _told(c: Comparison) -> str:
-    return f"{signed(c.difference)}, 95 % interval {between(c.interval)}, {p_value(c.p_value)}"
+    return f"{signed(c.difference)}, {100 * (1 - ALPHA):.0f} % interval {between(c.interval)}, {p_value(c.p_value)}"
 
 
 def _method(group: Group, decided: Sequence[Comparison]) -> list[str]:

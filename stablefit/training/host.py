@@ -57,16 +57,22 @@ def return_memory() -> None:
 def return_memory_if_short() -> None:
     """The same where the machine has less than a quarter of its memory left.
 
-    Batches of other numbers of rows need pieces of other sizes too; on long texts those of all of them, kept, are many
-    times what one step needs. Given back, they cost a part of a second each time they are used again.
+    Batches of other numbers of rows need pieces of other sizes too, and on long texts those of all of them, kept, are
+    many times what one step needs. Given back, they are handed out page by page when they are used again.
     """
-    try:
-        known = dict(line.split(":", 1) for line in _MEMORY.read_text().splitlines())
-        left, whole = (int(known[name].split()[0]) for name in ("MemAvailable", "MemTotal"))
-    except (OSError, ValueError, KeyError, IndexError):
-        return
+    left, whole = memory()
     if left < whole / 4:
         return_memory()
+
+
+def memory() -> tuple[int, int]:
+    """Bytes of the machine's memory that are left, and that there are; zeros where the system does not say."""
+    try:
+        known = dict(line.split(":", 1) for line in _MEMORY.read_text().splitlines())
+        left, whole = (int(known[name].split()[0]) << 10 for name in ("MemAvailable", "MemTotal"))
+    except (OSError, ValueError, KeyError, IndexError):
+        return 0, 0
+    return left, whole
 
 
 def prepare_unless_set() -> None:

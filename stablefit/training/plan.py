@@ -16,6 +16,7 @@ from stablefit.data import batches
 from stablefit.fields import FIELDS
 from stablefit.models import hf_export, sources
 from stablefit.models.vocabulary import Vocabulary
+from stablefit.objectives import metrics
 from stablefit.paths import depths, map_named, names
 from stablefit.training import stopping
 from stablefit.training.cohort import make_mesh
@@ -232,21 +233,8 @@ def result_table(rows: Sequence[dict[str, Any]], selection: str, report: str) ->
     majority = rows[0]["majority"]
     return (
         fitted(table, 5) + f"\n\n{failed} of {len(rows)} runs failed: test {report} of the best step not above "
-        f"{majority:.4f}, what {_without_reading(report)}"
+        f"{majority:.4f}, what {metrics.without_reading(report)}"
     )
-
-
-def _without_reading(metric: str) -> str:
-    """What gives the score that a run must be better than, not to have failed; `objectives.metrics.majority_score`."""
-    if metric in ("matthews", "pearson", "spearman"):
-        return "guessing reaches in one of twenty test sets"
-    if metric in ("r2", "mae", "rmse"):
-        return "the same number for every text gives"
-    if metric.startswith("entity"):
-        return "finding no entity gives"
-    if metric in ("f1_micro", "f1_macro"):
-        return "the same labels for every text give"
-    return "the majority class alone gives"
 
 
 def _selection(rows: Sequence[dict[str, Any]], selection: str, report: str) -> str:

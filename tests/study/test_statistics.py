@@ -41,8 +41,7 @@ def test_the_interval_of_the_interquartile_mean_holds_it(n):
     for _ in range(2000):
         low, high = statistics.iqm_interval(rng.standard_normal(n))
         truth.append(low <= 0 <= high)
-    # Few runs are not quite enough for Student's form; the bootstrap, which was here before, had .89 of five. An
-    # interval of 90 % or 99 % would be outside.
+    # Few runs are not quite enough for Student's form. An interval of 90 % or 99 % would be outside.
     assert 0.92 < np.mean(truth) < 0.98
 
 
