@@ -51,7 +51,11 @@ Studies
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Does what the verb says and returns its exit code: 0 done, 2 bad input; others are the verb's own."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    return program.guarded(lambda: _do(words))
+
+
+def _do(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("--help", "-h", "help"):
         print(USAGE, end="")
         return 0
@@ -61,8 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"stablefit {stablefit.__version__}")
         return 0
     if argv[0] not in VERBS:
-        print(f"stablefit: {_unknown(argv[0])}", file=sys.stderr)
-        return 2
+        raise _unknown(argv[0])
     return importlib.import_module(VERBS[argv[0]]).main(argv[1:])
 
 

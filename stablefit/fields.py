@@ -19,6 +19,7 @@ import typing
 from typing import Any, Literal
 
 from stablefit import declaring as may
+from stablefit import factors as designed
 
 PARTS = (  # of the documentation, in its order
     "What is trained, and on what",
@@ -30,7 +31,7 @@ PARTS = (  # of the documentation, in its order
     "Methods on the loss",
     "The head",
     "Methods on the parameters",
-    "Randomness: a seed fans out into three streams; each can be held on its own",
+    "Randomness: a seed fans out into three streams; each can be held, or be a factor of its own",
     "The machine",
 )
 _data, _texts, _tags, _long, _adam, _updates, _losses, _head, _params, _seeds, _machine = (
@@ -195,6 +196,22 @@ class Spec:
         "Dropout of the attention weights alone; -1: as dropout.",
         may.Range("-1 for as dropout, or a number in [0, 1)", lambda value: value == -1 or 0 <= value < 1),
         before=-1.0,
+    )
+
+    subset_seed: int = _seeds(
+        0,
+        "Which training subset of train_examples is drawn; 0: the one that every study of this size has.",
+        may.Range("an integer in [0, 2^32)", lambda value: 0 <= value < 2**32),
+        before=0,
+    )
+    factors: tuple[designed.Factor, ...] = _seeds(
+        "",
+        "What varies between seeds, and in how many levels, space-separated: subset (the training draw), init, data, "
+        "noise, seed for the last three; subset=5 seed=5: seeds 0-24 are five draws with five seeds each. Empty: init, "
+        "data and noise follow the seed.",
+        may.Range("a string"),
+        before="",
+        parse=designed.parse,
     )
 
     compute_dtype: Literal["float32", "bfloat16"] = _machine(

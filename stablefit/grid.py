@@ -78,10 +78,11 @@ def _run(argv: Sequence[str]) -> int:
     known = {one.task.name: one.task for one in jobs.values()}
     by_name = {name: rows[cell.fingerprint] for name, cell in cells.items()}
     record = looks.record(workdir, {name: len(own) for name, own in by_name.items()})
-    print(grid.study_table(by_name, known, record))
+    designs = {name: cell.spec.factors for name, cell in cells.items()}
+    print(grid.study_table(by_name, known, record, designs))
     print(f"\nresults in {workdir}")
     for line in lost:
-        print(f"stablefit: {line}", file=sys.stderr)
+        program.tell(line)
     return 1 if lost else 0
 
 

@@ -347,6 +347,26 @@ def _is_value(path: Sequence[Any]) -> bool:
 
 def _compile(pattern: str) -> re.Pattern[str]:
     try:
-        return re.compile(pattern)
-    except re.error as error:
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
         raise PatternError(f"pattern {pattern!r} is not a regular expression: {error}") from None
+    if _may_take_for_ever(pattern):
+        raise PatternError(
+            f"pattern {pattern!r} repeats a group that itself repeats or has alternatives, which may take for ever; "
+            "repeat one of them only"
+        )
+    return compiled
+
+
+def _may_take_for_ever(pattern: str) -> bool:
+    """Whether a group that repeats, or has alternatives, is itself repeated without a limit, such as `(a+)+`, `(a|a)*`.
+
+    Matching steps back through all ways to part a name between the two: twice as many for each letter more.
+    """
+    text = re.sub(r"\[(?:\\.|[^\]\\])+\]", "x", re.sub(r"\\.", "x", pattern))  # signs that stand for themselves
+    while group := re.search(r"\((?:\?(?:[:=!]|<[=!]|P<\w+>))?([^()]*)\)", text):
+        branches = re.search(r"[*+{|\0]", group[1]) is not None
+        if branches and re.match(r"[*+]|\{\d*,\}|\{\d*,?\d{2,}\}", text[group.end() :]):
+            return True
+        text = text[: group.start()] + ("\0" if branches else "x") + text[group.end() :]
+    return False

@@ -1,6 +1,7 @@
 """What every entry point has in common: its usage, its exit codes, and one line for a mistake."""
 
 import argparse
+import contextlib
 import errno
 import os
 import signal
@@ -45,31 +46,43 @@ def run(usage: str, body: Callable[[Sequence[str]], int], argv: Sequence[str] | 
         the exit code: that of `body`, or 2 for an InputError or a package that is not installed, said in one line.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    if not argv or "--help" in argv or "-h" in argv:
-        print(usage, end="")
-        return 0
-    try:
+
+    def called() -> int:
+        if not argv or "--help" in argv or "-h" in argv:
+            print(usage, end="")
+            return 0
         return body(argv)
+
+    return guarded(called)
+
+
+def guarded(call: Callable[[], int]) -> int:
+    """The exit code of `call`, or of what it raised that a person can do something about, said in one line."""
+    try:
+        return call()
     except InputError as error:
-        print(f"stablefit: {' '.join(str(error).split())}", file=sys.stderr)
+        tell(" ".join(str(error).split()))
         return 2
+    except KeyboardInterrupt:  # before the first step, or asked twice
+        tell("interrupted; what was saved before is as it was")
+        return SIGNALLED + signal.SIGINT
     except ModuleNotFoundError as error:
         said = extras.remedy(error)
         if said is None:
             raise
-        print(f"stablefit: {said}", file=sys.stderr)
+        tell(said)
         return 2
     except BrokenPipeError:
         # Whoever reads, such as `head`, has enough; the rest goes nowhere, or leaving would fail on it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SIGNALLED + signal.SIGPIPE
     except OSError as error:
-        print(f"stablefit: {of_the_system(error)}", file=sys.stderr)
+        tell(of_the_system(error))
         return 2
     except RuntimeError as error:
         if "home directory" not in str(error):  # of Path.expanduser
             raise
-        print("stablefit: a path begins with ~ and the name of nobody here; write it out", file=sys.stderr)
+        tell("a path begins with ~ and the name of nobody here; write it out")
         return 2
 
 
@@ -114,12 +127,25 @@ def of_their_program(error: BaseException, file: Path) -> str:
 
 def interrupted(workdir: object, signum: int) -> int:
     """Says that a run was stopped and can go on; returns the exit code."""
-    print(f"stablefit: interrupted, saved in {workdir}; the same command goes on from there", file=sys.stderr)
+    tell(f"interrupted, saved in {workdir}; the same command goes on from there")
     return SIGNALLED + signum
+
+
+def tell(line: str) -> None:
+    """Says a line on stderr, if anybody is there to read it: Ctrl-C ends `tee` as well."""
+    with contextlib.suppress(BrokenPipeError):
+        print(f"stablefit: {line}", file=sys.stderr, flush=True)
 
 
 def leave(code: int) -> None:
     """Ends the process at once: nothing is left to do, and the teardown of native threads takes a second."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = code or SIGNALLED + signal.SIGPIPE
+    except OSError as error:  # what was printed is lost: its disk is full
+        tell(of_the_system(error))
+        code = code or 2
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)

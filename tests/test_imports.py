@@ -17,6 +17,7 @@ LEVELS = {
     "extras": 0,
     "paths": 1,
     "declaring": 1,
+    "factors": 1,
     "fields": 2,
     "methods": 2,
     "models": 2,

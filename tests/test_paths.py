@@ -89,6 +89,21 @@ def test_a_pattern_that_matches_nothing_raises(pattern):
     assert issubclass(PatternError, InputError)
 
 
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+b", "(a|a)*b", "(.*)*", "((a+)x)+", "(?:a*){3,}", "(?P<n>a|b){12}", "((a|b)x)*"]
+)
+def test_a_pattern_that_may_take_for_ever_raises(pattern):
+    with pytest.raises(paths.PatternError, match="may take for ever; repeat one of them only"):
+        paths.select(TREE, [pattern])
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(head|pooler)/.*", "encoder/(?:layer_(?:0|1))/.*", "[(+]*.*", "(encoder/)?.*", r".*(?:\(\+\))?"]
+)
+def test_a_pattern_with_groups_is_one(pattern):
+    assert any(jax.tree.leaves(paths.select(TREE, [pattern])))
+
+
 def test_a_pattern_that_is_no_expression_raises():
     with pytest.raises(PatternError, match="not a regular expression"):
         paths.select(TREE, ["head/("])

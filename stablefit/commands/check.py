@@ -175,9 +175,9 @@ def read_tags(given: Any) -> list["OwnTags"]:
 def refuse(faults: Sequence[str]) -> int:
     """Says what is wrong with a file, a line a fault; returns the exit code."""
     for fault in faults:
-        print(f"stablefit: {' '.join(fault.split())}", file=sys.stderr)
+        program.tell(" ".join(fault.split()))
     if len(faults) > 1:
-        print("stablefit: mend these rows, or leave them out by --skip-bad", file=sys.stderr)
+        program.tell("mend these rows, or leave them out by --skip-bad")
     return 2
 
 

@@ -211,7 +211,7 @@ def _fit(
     except signals.Interrupted as stop:
         return program.interrupted(out, stop.signum)
     for line in done.lost:
-        print(f"stablefit: {line}", file=sys.stderr)
+        program.tell(line)
     if done.lost:
         return 1
     fit_report.write(wishes, done, jobs, own, found, command)
@@ -287,7 +287,7 @@ def _fit_tags(
         return program.interrupted(out, stop.signum)
     if not isinstance(done, entity_fitting.TagFit):
         for line in done:
-            print(f"stablefit: {line}", file=sys.stderr)
+            program.tell(line)
         return 1
     entity_report.write(wishes, done, jobs, own, found, command)
     print(entity_report.said(wishes, done))

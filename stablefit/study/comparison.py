@@ -7,7 +7,7 @@ All are step-down max-t permutation tests (`max_t.py`). Its p-values hold for al
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -41,12 +41,19 @@ class Comparison:
     verdict: Verdict
 
 
+class _How(NamedTuple):
+    alpha: float
+    n_resamples: int
+    within_from: float
+
+
 def compare(
     baseline: Runs,
     settings: Mapping[str, Runs],
     alpha: float = 0.05,
     history: Mapping[str, Sequence[float]] | None = None,
     n_resamples: int = max_t.N_RESAMPLES,
+    within_from: float = max_t.WITHIN_FROM,
 ) -> dict[str, Comparison]:
     """Every setting against the baseline.
 
@@ -56,12 +63,19 @@ def compare(
         history: name of a setting -> the information that it had at each look (`looks.adjust`), this one last; none:
             there was no other.
         n_resamples: exchanges of labels that are drawn for each test.
+        within_from: labels are exchanged within seeds where that can give a p-value as small as this.
     """
     settings = {name: _ordered(runs) for name, runs in settings.items()}
     baseline = _ordered(baseline)
     enough = {name: runs for name, runs in settings.items() if min(len(runs.scores), len(baseline.scores)) >= MIN_SEEDS}
-    decided = _decided(baseline, enough, alpha, history or {}, n_resamples) if enough else {}
+    how = _How(alpha, n_resamples, within_from)
+    decided = _decided(baseline, enough, how, history or {}) if enough else {}
     return {name: decided.get(name) or _undecided(runs, baseline) for name, runs in settings.items()}
+
+
+def pairing_limit(alpha: float) -> float:
+    """`within_from` that pairs wherever pairs can give a verdict: for units that differ more than what is compared."""
+    return alpha * looks.FIRST_SHARE
 
 
 def information(n: int, n_baseline: int) -> float:
@@ -77,14 +91,16 @@ def seeds_needed(settings: int, alpha: float = 0.05) -> int:
     return n
 
 
-def foretold(n: int, settings: int, alpha: float = 0.05) -> str:
+def foretold(n: int, settings: int, alpha: float = 0.05, within_from: float = max_t.WITHIN_FROM) -> str:
     """What a study of so many settings against a baseline, with n runs of each, can decide; in words."""
-    if n < MIN_SEEDS or not _possible(_sample([_blank(n)] * (settings + 1)), alpha):
+    if n < MIN_SEEDS or not _possible(_sample([_blank(n)] * (settings + 1), within_from), alpha):
         return f"cannot be given with {n} seeds; {seeds_needed(settings, alpha)} of each setting would do"
     rng = np.random.default_rng(0)
     found = []
     for _ in range(8):  # over several groups of n numbers, so that the spread of these few is not what is said
-        scores = _sample([Runs(rng.standard_normal(n), np.zeros(n, bool), range(n)) for _ in range(settings + 1)])
+        scores = _sample(
+            [Runs(rng.standard_normal(n), np.zeros(n, bool), range(n)) for _ in range(settings + 1)], within_from
+        )
         largest = max_t.means_test(scores, 1_999).largest
         critical = np.full(settings, np.quantile(largest, 1 - looks.level(alpha, [1.0])))
         found.append(_reach(scores, critical, 1_999)[1].mean())
@@ -95,12 +111,12 @@ def foretold(n: int, settings: int, alpha: float = 0.05) -> str:
 def _decided(
     baseline: Runs,
     settings: Mapping[str, Runs],
-    alpha: float,
+    how: _How,
     history: Mapping[str, Sequence[float]],
-    n_resamples: int,
 ) -> dict[str, Comparison]:
+    alpha, n_resamples, _ = how
     groups = [baseline, *settings.values()]
-    scores = _sample(groups)
+    scores = _sample(groups, how.within_from)
     if not _possible(scores, alpha):
         needed = seeds_needed(len(settings), alpha)
         return {name: _undecided(runs, baseline, needed) for name, runs in settings.items()}
@@ -118,7 +134,7 @@ def _decided(
     if any(np.any(runs.failed) for runs in groups):
         failed = scores.with_values(np.concatenate([np.asarray(runs.failed, float) for runs in groups]))
         p_failed = adjusted(max_t.step_down(failed, max_t.share_statistic, n_resamples))
-        without = adjusted(_without_failed(baseline, settings, n_resamples))
+        without = adjusted(_without_failed(baseline, settings, how))
     limits = np.array([looks.level(alpha, own) for own in seen])
     halves, detectable = _reach(scores, np.quantile(found_means.largest, 1 - limits), n_resamples)
     means, variances = max_t.moments(scores.values, scores.sizes)
@@ -214,14 +230,14 @@ def _agreeing(difference: float, half: float, found: bool) -> Interval:
     return Interval(min(low, 0.0), max(high, 0.0))
 
 
-def _without_failed(baseline: Runs, settings: Mapping[str, Runs], n_resamples: int) -> list[float]:
+def _without_failed(baseline: Runs, settings: Mapping[str, Runs], how: _How) -> list[float]:
     fine = {name: _fine(runs) for name, runs in settings.items()}
     base = _fine(baseline)
     left = [name for name, runs in fine.items() if min(len(runs.scores), len(base.scores)) >= MIN_SEEDS]
     p_values = dict.fromkeys(settings, math.nan)
     if left:
-        scores = _sample([base, *(fine[name] for name in left)])
-        p_values |= zip(left, max_t.means_test(scores, n_resamples).p_values, strict=True)
+        scores = _sample([base, *(fine[name] for name in left)], how.within_from)
+        p_values |= zip(left, max_t.means_test(scores, how.n_resamples).p_values, strict=True)
     return [float(p_values[name]) for name in settings]
 
 
@@ -240,8 +256,8 @@ def _ordered(runs: Runs) -> Runs:
     )
 
 
-def _sample(groups: Sequence[Runs]) -> max_t.Sample:
-    return max_t.sample([runs.scores for runs in groups], [runs.seeds for runs in groups])
+def _sample(groups: Sequence[Runs], within_from: float = max_t.WITHIN_FROM) -> max_t.Sample:
+    return max_t.sample([runs.scores for runs in groups], [runs.seeds for runs in groups], within_from)
 
 
 def _distances(sample: max_t.Sample) -> max_t.Sample:

@@ -11,14 +11,16 @@ import json
 import runpy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from stablefit import program
+from stablefit import factors, program
 from stablefit.data import tasks
 from stablefit.errors import InputError
-from stablefit.study import comparison, launch, looks, verdicts
+from stablefit.factors import Factor
+from stablefit.study import comparison, launch, looks, variance, verdicts
 from stablefit.study.looks import Look
-from stablefit.study.verdicts import Scored
+from stablefit.study.verdicts import Judged, Scored
 from stablefit.training import bundle, loop, plan, processes, rundir
 from stablefit.training.files import write_whole
 from stablefit.training.job import Job
@@ -148,6 +150,11 @@ def _decidable(jobs: Mapping[str, Job]) -> list[str]:
         if len(counts) > 1:
             of = f" of {name}" if len(seeds) > 1 else ""
             lines.append(f"verdict  {comparison.foretold(min(counts), len(counts) - 1)}{of}")
+    draws = {factors.n_subsets(job.spec.factors) for job in jobs.values()}
+    if len(jobs) > 1 and (fewest := min(draws)):
+        told = comparison.foretold(fewest, len(jobs) - 1, within_from=comparison.pairing_limit(verdicts.ALPHA))
+        told = told.replace("of a run", "of a draw's mean").replace(" seeds", " training draws")
+        lines.append(f"draws    on other training sets {told}")
     return lines
 
 
@@ -218,6 +225,7 @@ def study_table(
     rows: Mapping[str, Sequence[Mapping[str, Any]]],
     known: Mapping[str, tasks.Task] = tasks.TASKS,
     record: Mapping[str, Any] | None = None,
+    designs: Mapping[str, Sequence[Factor]] = MappingProxyType({}),
 ) -> str:
     """One line a cell: its test scores over the seeds, and what they say against the first cell of the same task.
 
@@ -225,13 +233,14 @@ def study_table(
         rows: name of each cell -> its rows; the score reported is the task's own, of the best step on validation.
         known: name of each task -> it; own files are tasks of their own.
         record: study.json, for the cells that are controls and the earlier looks.
+        designs: name of a cell -> what varies between its runs.
     """
     record = record or {}
     controls, looked = record.get("controls", ()), looks.read(record.get("looks"))
     groups: dict[str, list[Scored]] = {}
     for name, cell in rows.items():
         if cell:
-            scored = Scored(name, cell, cell[0].get("started", 0), name in controls)
+            scored = Scored(name, cell, cell[0].get("started", 0), name in controls, designs.get(name, ()))
             groups.setdefault(cell[0]["task"], []).append(scored)
     return "\n\n".join(_task_table(known[task], cells, looked) for task, cells in groups.items())
 
@@ -257,4 +266,23 @@ def _task_table(task: tasks.Task, cells: Sequence[Scored], looked: Sequence[Look
             interval = f"{c.interval.low:+.4f} to {c.interval.high:+.4f}" if decided else "-"
             against = (f"{c.difference:+.4f}", interval, f"{c.p_value:.3f}" if decided else "-")
         lines.append((cell.name, str(s.n), str(s.n_failed), *numbers, *against, one.said))
-    return plan.fitted(lines, cut=7)
+    return plan.fitted(lines, cut=7) + _of_factors(cells, judged)
+
+
+def _of_factors(cells: Sequence[Scored], judged: Mapping[str, Judged]) -> str:
+    """Where each setting's spread comes from, and the verdicts on other training sets; empty without factors."""
+    sources: list[tuple[str, ...]] = []
+    elsewhere: list[tuple[str, ...]] = []
+    for cell in cells:
+        runs, c = judged[cell.name].runs, judged[cell.name].elsewhere
+        found = None if runs is None else variance.split(runs.scores, runs.seeds, cell.design)
+        if found:
+            header = ("sd from", *(part.name for part in found.components), "all together")
+            parts = [*((part.sd, part.interval) for part in found.components), (found.sd, found.interval)]
+            sources += [] if header in sources else [header]
+            sources.append((cell.name, *(f"{sd:.4f} ({low:.4f} to {high:.4f})" for sd, (low, high) in parts)))
+        if c is not None:
+            between = "-" if c.verdict == "cannot decide" else f"{c.interval.low:+.4f} to {c.interval.high:+.4f}"
+            elsewhere += [] if elsewhere else [("on other training sets", "difference", "95 %", "verdict")]
+            elsewhere.append((cell.name, f"{c.difference:+.4f}", between, c.verdict))
+    return "".join(f"\n\n{plan.fitted(rows, cut=3)}" for rows in (sources, elsewhere) if rows)

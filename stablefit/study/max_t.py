@@ -20,7 +20,7 @@ import numpy as np
 N_RESAMPLES = 9_999
 PRIOR_FREEDOM = 2.0  # the usual variance weighs as much as this many degrees of freedom in each setting's own
 _CHUNK = 2_000_000  # numbers that are permuted at a time
-_WITHIN_FROM = 0.01  # exchanges within seeds are too few where they cannot give a p-value below this
+WITHIN_FROM = 0.01  # exchanges within seeds are too few where they cannot give a p-value below this
 _HOPELESS = 0.2  # from this p-value on, those that follow need not be exact
 
 Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -70,18 +70,19 @@ class Sample(NamedTuple):
         return self._replace(values=np.asarray(values, np.float64))
 
 
-def sample(groups: Sequence[np.ndarray], seeds: Sequence[Sequence[int]]) -> Sample:
+def sample(groups: Sequence[np.ndarray], seeds: Sequence[Sequence[int]], within_from: float = WITHIN_FROM) -> Sample:
     """The groups as one sample; in blocks of a seed where all have the same seeds.
 
     Args:
         groups: scores of the baseline, then of each setting.
         seeds: of each, in the same order; no seed twice.
+        within_from: blocks must allow for a p-value as small as this, else there are none.
     """
     sizes = np.array([len(group) for group in groups])
     shared = all(sorted(own) == sorted(seeds[0]) and len(set(own)) == len(own) for own in seeds)
     blocks = np.concatenate([np.asarray(own) for own in seeds]) if shared else np.zeros(sizes.sum(), int)
     whole = Sample(np.concatenate([np.asarray(group, np.float64) for group in groups]), sizes, blocks)
-    return whole if shared and smallest_p(whole) <= _WITHIN_FROM else whole._replace(blocks=np.zeros(len(blocks), int))
+    return whole if shared and smallest_p(whole) <= within_from else whole._replace(blocks=np.zeros(len(blocks), int))
 
 
 def smallest_p(sample: Sample) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from stablefit.objectives import metrics
 from stablefit.study import forest, readable, statistics, words
+from stablefit.study.comparison import Comparison
 from stablefit.study.document import Block, Paragraph, Table
 from stablefit.study.findings import Group, Setting
 from stablefit.study.statistics import Interval
@@ -14,15 +15,19 @@ from stablefit.study.verdicts import ALPHA
 from stablefit.study.words import between, number, signed
 
 
-def opening(group: Group) -> list[Block]:
+def opening(group: Group, designed: str = "") -> list[Block]:
     """The sentence, what was measured, and how often was looked."""
-    blocks: list[Block] = [Paragraph(words.headline(group), "headline"), Paragraph(measured(group), "lead")]
+    blocks: list[Block] = [Paragraph(words.headline(group), "headline"), Paragraph(measured(group, designed), "lead")]
     looked = words.looked(group)
     return [*blocks, Paragraph(looked, "lead")] if looked else blocks
 
 
-def measured(group: Group) -> str:
-    """What the numbers are of."""
+def measured(group: Group, designed: str = "") -> str:
+    """What the numbers are of.
+
+    Args:
+        designed: what varied between the runs, in words.
+    """
     task = group.task
     text = (
         f"Measured: test {readable.metric(task)} on {readable.data_set(task)}, at the step that is best on validation."
@@ -33,7 +38,8 @@ def measured(group: Group) -> str:
     numbers = sorted({setting.summary.n for setting in (group.settings[0], *compared) if setting.summary})
     runs = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     base = group.settings[0]
-    text += f" {runs} run{'' if runs == '1' else 's'} a setting; differences are from {base.name}"
+    design = f" ({designed})" if designed else ""
+    text += f" {runs} run{'' if runs == '1' else 's'} a setting{design}; differences are from {base.name}"
     text += f" (mean {number(base.summary.mean)})." if base.summary else "."
     if any(setting.judged.outcome != "cannot decide" for setting in compared):
         text += f" Intervals: {100 * (1 - ALPHA):.0f} %, for all settings together."
@@ -51,7 +57,7 @@ def verdict_table(group: Group) -> Table:
         return Table(title, header, [(base.name, *_moments(base))], fits=True)
     header[1:1] = ["verdict", "difference (95\u00a0%)"]
     rows = [
-        (setting.name, outcome(setting), _difference(setting), *_moments(setting))
+        (setting.name, outcome(setting), difference(setting.comparison), *_moments(setting))
         for setting in (base, *compared, *others)
     ]
     return Table(title, header, rows, words=("verdict",), spare=("mean", "SD", "n"), fits=True)
@@ -62,11 +68,9 @@ def outcome(setting: Setting) -> str:
     return "no verdict: chosen seeds" if setting.judged.outcome == "chosen" else setting.judged.said
 
 
-def _difference(setting: Setting) -> str:
-    c = setting.comparison
-    if c is None:
-        return "–"
-    return with_interval(signed(c.difference), c.interval)
+def difference(c: Comparison | None) -> str:
+    """A difference with its interval; a dash where nothing is compared."""
+    return "–" if c is None else with_interval(signed(c.difference), c.interval)
 
 
 def with_interval(value: str, interval: Interval, digits: int = 3) -> str:

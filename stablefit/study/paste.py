@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 
-from stablefit.study import forest, overview, readable
+from stablefit.study import forest, origins, overview, readable
 from stablefit.study.comparison import POWER, Comparison
 from stablefit.study.findings import Group, Setting
 from stablefit.study.looks import FIRST_SHARE
@@ -98,7 +98,9 @@ def _method(group: Group, decided: Sequence[Comparison]) -> list[str]:
     if not numbers:
         return []
     runs = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    varied = origins.designed(group)
     what = "folds, of each the mean" if units == "folds" else f"runs with different {units}"
+    what = f"runs ({varied})" if varied else what
     exchanged = f"within {units}" if decided[0].paired else "among all runs"
     looks = max(c.looks for c in decided)
     times = "was one" if looks == 1 else f"were {looks}"

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, Protocol, get_args
 
 import numpy as np
 
+from stablefit import factors
 from stablefit.data import tasks
 from stablefit.errors import InputError
+from stablefit.factors import Factor
 from stablefit.study import packed
 from stablefit.study.packed import Said
 from stablefit.study.statistics import Runs
@@ -70,6 +72,11 @@ class Cell:
     def started(self) -> int:
         """How many seeds were started to finish only the best of them; 0 where every seed is a run of its own."""
         return len(self.config["seeds"]) if self.config.get("stop_seeds_at") else 0
+
+    @property
+    def design(self) -> tuple[Factor, ...]:
+        """What varies between its runs, beside all that follows a seed."""
+        return factors.parse(str(self.config.get("factors") or ""))
 
     @property
     def n_patient(self) -> int:
@@ -305,6 +312,10 @@ def _check_config(config: Mapping[str, Any], place: str) -> None:
     seeds = config.get("seeds")
     if not isinstance(config.get("task"), str) or not isinstance(seeds, list) or not seeds:
         raise InputError(f"{place} is no config of a run: it has no task or no seeds")
+    try:
+        factors.parse(str(config.get("factors") or ""))
+    except InputError as error:
+        raise InputError(f"{place} is no config of a run: {error}") from None
 
 
 def _rows(cell: Cell, file: Path, lines: Sequence[tuple[int, dict[str, Any]]], remedy: str) -> list[dict[str, Any]]:

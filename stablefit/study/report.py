@@ -12,6 +12,7 @@ from stablefit.study import (
     folded,
     forest,
     looks,
+    origins,
     overview,
     packed,
     paste,
@@ -110,7 +111,7 @@ def _unfinished(study: Study) -> list[Block]:
 
 def _group(group: Group, pictures: Mapping[str, Figure], worse_than: float | None, level: int) -> list[Block]:
     """What is shown at once of a data set."""
-    blocks = overview.opening(group)
+    blocks = overview.opening(group, origins.designed(group))
     blocks += [pictures[kind] for kind in ("differences", "scores") if kind in pictures]
     if group.finished or len(group.settings) > 1:
         blocks.append(overview.verdict_table(group))
@@ -118,6 +119,7 @@ def _group(group: Group, pictures: Mapping[str, Figure], worse_than: float | Non
         blocks += [Heading(level, "The best of many started seeds"), *selections]
     if stability := overview.stability(group, worse_than):
         blocks += [Heading(level, "Stability"), *stability]
+    blocks += origins.sections(group, level)
     if "loss" in pictures:
         blocks += [Heading(level, "Training loss"), pictures["loss"]]
     return [*blocks, Folded("Every verdict in words", [Named(folded.sentences(group))], level + 1)]

@@ -5,8 +5,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from stablefit import factors
 from stablefit.data.tasks import Task
-from stablefit.study import comparison, statistics
+from stablefit.factors import Factor
+from stablefit.study import comparison, max_t, statistics
 from stablefit.study.comparison import Comparison
 from stablefit.study.looks import Look
 from stablefit.training import stopping
@@ -33,6 +35,7 @@ class Scored(NamedTuple):
     rows: Sequence[Row]
     started: int = 0  # how many seeds were started to finish only the best of them; 0: every seed is a run of its own
     control: bool = False  # judged apart, so that it takes nothing from the verdicts on the others
+    design: Sequence[Factor] = ()  # what varies between its runs
 
 
 class Judged(NamedTuple):
@@ -44,6 +47,7 @@ class Judged(NamedTuple):
     comparison: Comparison | None  # with the baseline's
     unit: Literal["seeds", "folds"]  # what is compared: runs, or in cross-validation the means of the folds
     best: Row | None  # in place of all these, of seeds that were compared: the one that is best on validation
+    elsewhere: Comparison | None = None  # with the baseline's on other training sets: of the means of training draws
 
     @property
     def said(self) -> str:
@@ -65,20 +69,17 @@ def judge(cells: Sequence[Scored], task: Task, looked: Sequence[Look] = ()) -> d
         cells: of one task; the first is the baseline.
         task: which scores are reported, and which the best step is chosen by.
         looked: the earlier looks at these settings.
+
+    Runs are compared where they are, on these training sets. If there are several, `elsewhere` is the verdict on
+    training sets like these, of which each is one observation, by the same test.
     """
     runs = {cell.name: sample(cell.rows, task) for cell in cells if cell.rows and not cell.started}
     folded = any("fold" in row for cell in cells for row in cell.rows)
     compared_as = {cell.name: of_folds(cell.rows, task) for cell in cells if cell.name in runs} if folded else runs
-    baseline, *others = cells
-    compared: dict[str, Comparison] = {}
-    for control in (False, True):
-        against = {
-            cell.name: compared_as[cell.name] for cell in others if cell.name in runs and cell.control is control
-        }
-        if baseline.name in runs and against:
-            now = Look("", {cell.name: len(cell.rows) for cell in cells})
-            history = {name: [_known(look, name, baseline.name) for look in (*looked, now)] for name in against}
-            compared |= comparison.compare(compared_as[baseline.name], against, ALPHA, history)
+    baseline = cells[0]
+    compared = _compared(cells, compared_as, looked)
+    # Training sets differ more than settings do: what a set does to all of them alike must cancel.
+    elsewhere = _compared(cells, _of_draws(cells, runs), looked, comparison.pairing_limit(ALPHA))
 
     def one(cell: Scored) -> Judged:
         own = runs.get(cell.name)
@@ -89,9 +90,48 @@ def judge(cells: Sequence[Scored], task: Task, looked: Sequence[Look] = ()) -> d
             compared.get(cell.name),
             "folds" if folded else "seeds",
             stopping.best_of_started(cell.rows, task.selection_metric) if cell.started and cell.rows else None,
+            elsewhere.get(cell.name),
         )
 
     return {cell.name: one(cell) for cell in cells}
+
+
+def _compared(
+    cells: Sequence[Scored],
+    samples: Mapping[str, statistics.Runs],
+    looked: Sequence[Look],
+    within_from: float = max_t.WITHIN_FROM,
+) -> dict[str, Comparison]:
+    """Every setting with a sample against the baseline, if that has one; controls apart."""
+    baseline, *others = cells
+    compared: dict[str, Comparison] = {}
+    for control in (False, True):
+        against = {cell.name: samples[cell.name] for cell in others if cell.name in samples and cell.control is control}
+        if baseline.name in samples and against:
+            now = Look("", {cell.name: len(cell.rows) for cell in cells})
+            history = {name: [_known(look, name, baseline.name) for look in (*looked, now)] for name in against}
+            compared |= comparison.compare(samples[baseline.name], against, ALPHA, history, within_from=within_from)
+    return compared
+
+
+def _of_draws(cells: Sequence[Scored], runs: Mapping[str, statistics.Runs]) -> dict[str, statistics.Runs]:
+    """The means of each training draw, of the settings that have every combination of what varies."""
+    found = {}
+    for cell in cells:
+        n = factors.n_subsets(cell.design)
+        own = runs.get(cell.name)
+        if (
+            own is not None
+            and n
+            and len({factors.levels(cell.design, seed) for seed in own.seeds}) == (factors.combinations(cell.design))
+        ):
+            draw = np.array([factors.streams(cell.design, seed)["subset"] for seed in own.seeds])
+            found[cell.name] = statistics.Runs(
+                np.array([own.scores[draw == i].mean() for i in range(n)]),
+                np.array([own.failed[draw == i].any() for i in range(n)]),
+                range(n),
+            )
+    return found
 
 
 def of_folds(rows: Sequence[Row], task: Task) -> statistics.Runs:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stablefit import factors
 from stablefit.data import cross_validation, encoding, splits, tasks, texts
 from stablefit.data.digest import Digest, digest_of
 from stablefit.data.encoding import Encoded
@@ -51,6 +52,7 @@ class Texts(NamedTuple):
     said: tuple[tuple[str, str], ...]  # for the announcement
     n_skipped: int
     columns: dict[str, Any]
+    subsets: tuple[np.ndarray, ...] = ()  # of several training subsets: the rows of 'train' that each has
 
 
 def read(settings: Settings) -> Callable[[Path, int], Inputs]:
@@ -64,9 +66,9 @@ def read(settings: Settings) -> Callable[[Path, int], Inputs]:
     _check_fields(task, settings.values)
     if task.kind == "tagging":
         _documents(*_tagged_source(task, spec))
-        return functools.partial(_tags, task, spec)
-    found = _texts(*_source(task, spec))
-    return functools.partial(_sequences, found, spec)
+        return functools.partial(_tags, task, settings)
+    found = _texts(*_source(task, settings))
+    return functools.partial(_sequences, found, settings)
 
 
 def examples(settings: Settings) -> Mapping[str, Examples]:
@@ -74,8 +76,7 @@ def examples(settings: Settings) -> Mapping[str, Examples]:
 
     In cross-validation 'train' is what all folds are cut from.
     """
-    spec = settings.spec
-    return _texts(*_source(tasks.get_task(spec.task), spec)).parts
+    return _texts(*_source(tasks.get_task(settings.spec.task), settings)).parts
 
 
 def _check_fields(task: Task, values: Mapping[str, Any]) -> None:
@@ -95,26 +96,37 @@ def _check_fields(task: Task, values: Mapping[str, Any]) -> None:
         )
 
 
+def _factors(settings: Settings) -> list[tuple[str, str]]:
+    """What varies between the seeds, for the announcement."""
+    found, n = settings.spec.factors, factors.combinations(settings.spec.factors)
+    if not found:
+        return []
+    told = ", ".join(f"{factor.title} ({factor.levels})" for factor in found)
+    return [("factors", f"{told}: seeds 0 to {n - 1} are every combination once")]
+
+
 # A study asks for the same files once a cell; nobody changes what was read.
 
 
-def _source(task: Task, spec: Spec) -> tuple[Any, ...]:
+def _source(task: Task, settings: Settings) -> tuple[Any, ...]:
+    spec = settings.spec
     own = tuple((name, getattr(spec, name)) for name in _OF_TEXTS)
-    return task, spec.data_dir, spec.train_examples, spec.folds, own
+    return task, spec.data_dir, (spec.train_examples, settings.subset_seeds), spec.folds, own
 
 
 @functools.lru_cache(maxsize=2)
-def _texts(task: Task, data_dir: str, train_examples: int, folds: int, own: tuple[Any, ...]) -> Texts:
+def _texts(task: Task, data_dir: str, drawn: tuple[int, tuple[int, ...]], folds: int, own: tuple[Any, ...]) -> Texts:
+    train_examples, seeds = drawn
     if task.name == "texts":
-        read = texts.read_own(**dict(own), train_examples=train_examples)
-        return Texts(read.task, read.parts, read.said, read.n_skipped, read.columns)
-    found = splits.load_splits(task, data_dir, train_examples=train_examples)
+        read = texts.read_own(**dict(own), train_examples=train_examples, subset_seeds=seeds)
+        return Texts(read.task, read.parts, read.said, read.n_skipped, read.columns, read.subsets)
+    found = splits.load_splits(task, data_dir, train_examples=train_examples, subset_seeds=seeds)
     parts = {"train": found.train, "validation": found.validation, "test": found.test}
     said = found.said
     if folds:
         parts = {"train": found.train}
         said = (("unread", "the examples for validation and test: folds are cut from the training examples"),)
-    return Texts(task, parts, said, found.n_skipped, {})
+    return Texts(task, parts, said, found.n_skipped, {}, found.subsets)
 
 
 @functools.lru_cache(maxsize=2)
@@ -128,14 +140,18 @@ def _chosen(found: Texts, spec: Spec, encoded: Mapping[str, Encoded]) -> list[di
     """Which of the training table's rows are for what; empty where the tables are the splits."""
     has_validation = spec.train_on_all or ("validation" in encoded and not spec.folds)
     if has_validation and not spec.folds and not spec.train_on_all:
-        return []
+        return [{"train": rows} for rows in found.subsets]
     if not (spec.folds or spec.train_on_all or "test" in encoded):
         raise InputError(
             f"{spec.data_file} has no rows to test on; set config field folds, such as folds=5, for "
             "cross-validation, or give a folder with a test table"
         )
     labels, groups = encoded["train"].labels, found.parts["train"].groups
-    chosen = cross_validation.choose(labels, found.task.kind, groups, spec.folds, has_validation)
+    chosen = []
+    for rows in found.subsets or (np.arange(len(labels)),):
+        own = None if groups is None else groups[rows]
+        parts = cross_validation.choose(labels[rows], found.task.kind, own, spec.folds, has_validation)
+        chosen += [{name: rows[part] for name, part in one.items()} for one in parts]
     for part in chosen if spec.train_on_all else ():
         part["validation"] = part["train"][:_SEEN]
         if not spec.folds and "test" not in encoded:
@@ -143,9 +159,9 @@ def _chosen(found: Texts, spec: Spec, encoded: Mapping[str, Encoded]) -> list[di
     return chosen
 
 
-def _sequences(found: Texts, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
-    task = found.task
-    source = _source(tasks.get_task(spec.task), spec)
+def _sequences(found: Texts, settings: Settings, directory: Path, vocab_size: int) -> Inputs:
+    task, spec = found.task, settings.spec
+    source = _source(tasks.get_task(spec.task), settings)
     encoded = _encoded_texts(source, directory, vocab_size, spec.max_length)
     train, said = encoded["train"], list(found.said)
     chosen = _chosen(found, spec, encoded)
@@ -156,6 +172,7 @@ def _sequences(found: Texts, spec: Spec, directory: Path, vocab_size: int) -> In
     if spec.folds:
         said.append(("folds", f"{spec.folds}: seed s is tested on fold s mod {spec.folds}"))
         encoded = {"train": train}
+    said += _factors(settings)
     kind = {"classification": Classification, "regression": Regression, "multilabel": Multilabel}[task.kind]
     further = {"standardised": True} if task.kind == "regression" and spec.task == "texts" else {}
     if spec.class_weights == "balanced" and task.kind != "classification":
@@ -163,7 +180,7 @@ def _sequences(found: Texts, spec: Spec, directory: Path, vocab_size: int) -> In
     objective = kind(
         task, encoded, tuple(chosen), spec.pooling, tuple(said), spec.class_weights == "balanced", **further
     )
-    digest = digest_of(encoded if spec.folds or spec.train_on_all else objective.data(0), task.labels)
+    digest = digest_of(encoded if settings.n_parts or spec.train_on_all else objective.data(0), task.labels)
     pieces = encoding.described(_tokenizer(directory, vocab_size), directory)
     return Inputs(task, objective, digest, found.n_skipped, found.columns, pieces)
 
@@ -202,7 +219,8 @@ def _encoded_tags(
     }
 
 
-def _tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
+def _tags(task: Task, settings: Settings, directory: Path, vocab_size: int) -> Inputs:
+    spec = settings.spec
     source = _tagged_source(task, spec)
     encoded = _encoded_tags(source, directory, vocab_size, spec.max_length, spec.pieces)
     types = label_set(encoded["train"].documents)
@@ -213,8 +231,9 @@ def _tags(task: Task, spec: Spec, directory: Path, vocab_size: int) -> Inputs:
     shared = spec.pieces == "text"
     # What is read of a person's own file; the files of a set with a name are known.
     read = "" if task.folder else _described(task, spec.data_dir, source[3])
-    objective = Tagging(task, encoded, types, spec.train_examples, spec.folds, spec.crf, shared, unread, seen, read)
-    digest = digest_of(encoded if spec.folds or spec.train_on_all else objective.data(0), objective.labels)
+    how = spec.train_examples, spec.folds, spec.crf, shared, unread, seen, read, settings.subset_seeds
+    objective = Tagging(task, encoded, types, *how, tuple(_factors(settings)))
+    digest = digest_of(encoded if settings.n_parts or spec.train_on_all else objective.data(0), objective.labels)
     pieces = encoding.described(_tokenizer(directory, vocab_size), directory)
     return Inputs(task, objective, digest, sum(part.n_skipped for part in _documents(*source).values()), {}, pieces)
 

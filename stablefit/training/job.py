@@ -25,6 +25,7 @@ from stablefit.training.recipe import reinit_mask
 from stablefit.training.settings import Settings
 
 _MOST_STEPS = 10_000_000  # an order of batches is laid out for all of them
+_LARGE_BATCH = 1024  # a smaller one may be larger than the training set
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,11 +42,11 @@ class Job:
     data: Mapping[str, encoding.Encoded]  # "train", "validation", "test"
     n_skipped: int = 0  # broken rows of the files, which are left out
     start: intermediate.Start | None = None  # the intermediate task, if there was one
-    fold: int | None = None  # which part of the data `data` holds out, in cross-validation
-    digest: Digest | None = None  # of the data of all folds, as it was read; None if none was
+    part: int | None = None  # of which fold, or training subset, `data` is; None: all runs have the same
+    digest: Digest | None = None  # of the data of all parts, as it was read; None if none was
     columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of own texts: which hold what
     pieces: str = ""  # how the tokenizer cuts, in words
-    root: "Job | None" = None  # the job that this is a fold of
+    root: "Job | None" = None  # the job that this is a part of
 
     @property
     def spec(self) -> Spec:
@@ -88,26 +89,25 @@ class Job:
         return blocks * (training + evaluations / self.total_steps)
 
     def parts(self, seeds: Sequence[int]) -> list[tuple["Job", list[int]]]:
-        """The seeds by the data that they train on, each with its job: one part, or in cross-validation one a fold."""
-        folds = self.spec.folds
-        if not folds:
+        """The seeds by the data that they train on, each with its job: one, or one a fold or training subset."""
+        if not self.settings.n_parts:
             return [(self, list(seeds))]
-        held_out = {seed: seed % folds for seed in seeds}
+        parts = {seed: self.settings.part_of(seed) for seed in seeds}
         return [
-            (self.of_fold(fold), [seed for seed in seeds if held_out[seed] == fold])
-            for fold in sorted(set(held_out.values()))
+            (self.of_part(part), [seed for seed in seeds if parts[seed] == part])
+            for part in sorted(set(parts.values()))
         ]
 
-    def of_fold(self, fold: int) -> "Job":
-        """The same job on the examples of one fold."""
-        data = _renumbered(self.objective.data(fold), self.words)
+    def of_part(self, part: int) -> "Job":
+        """The same job on the examples of one fold or training subset."""
+        data = _renumbered(self.objective.data(part), self.words)
         return dataclasses.replace(
-            self, objective=self.objective.fitted(data["train"]), data=data, fold=fold, root=self
+            self, objective=self.objective.fitted(data["train"]), data=data, part=part, root=self
         )
 
     @property
     def n_rows(self) -> int:
-        """How many rows a table has on the device: of cross-validation those of all folds, which share programs."""
+        """How many rows a table has on the device: where there are parts those of all, which share programs."""
         return len(self.root.objective.encoded["train"]) if self.root else 0
 
     @functools.cached_property
@@ -119,8 +119,8 @@ class Job:
 
     @property
     def pool(self) -> encoding.Encoded:
-        """The examples that training is on; in cross-validation those of all folds."""
-        if not self.spec.folds:
+        """The examples that training is on; where there are parts those of all."""
+        if not self.settings.n_parts:
             return self.data["train"]
         return _renumbered(self.objective.encoded, self.words)["train"]
 
@@ -130,7 +130,7 @@ class Job:
         return Network(self.settings, self.objective, self.encoder, self.pretrained, self.words)
 
     def cohort(self, members: int, total_steps: int) -> Cohort:
-        """The programs of so many members, compiled already if this job has asked for them; folds share them."""
+        """The programs of so many members, compiled already if this job has asked for them; parts share them."""
         return _cohort(self.root or self, members, total_steps)
 
     @property
@@ -152,7 +152,7 @@ class Job:
             "model": self.source,
             "task": self.task.name,
             **({} if self.digest is None else {"data": self.digest.digest}),
-            **({} if self.fold is None else {"fold": self.fold}),
+            **({} if self.part is None else {"fold" if self.spec.folds else "subset": self.part}),
             **({} if self.start is None else {"init_from": self.start.record}),
             "device": f"{jax.device_count()} x {device.device_kind}",
             "cores": host.cores(),
@@ -192,6 +192,11 @@ def load(settings: Settings) -> Job:
         job = _compacted(job)
     if job.total_steps > _MOST_STEPS:
         raise InputError(f"this run would be {job.total_steps:.3g} steps, at most {_MOST_STEPS:,}; lower epochs")
+    if spec.batch_size > max(_LARGE_BATCH, job.n("train")):
+        raise InputError(
+            f"config field batch_size is {spec.batch_size:,}, and there are {job.n('train'):,} training examples; a "
+            "batch of all of them is enough"
+        )
     _ = job.comparison_step  # for its check
     shapes = job.network.shapes
     jax.eval_shape(job.network.recipe(settings.hypers, job.total_steps).update(shapes).init, shapes)
@@ -238,8 +243,8 @@ def _rest_follows(job: Job) -> bool:
 
 def _compacted(job: Job) -> Job:
     table = job.pretrained["encoder"]["embeddings"]["word_embeddings"]["embedding"]
-    folds = [job.of_fold(fold) for fold in range(job.spec.folds)]
-    words = vocabulary.occurring([part.tokens for one in folds or [job] for part in one.data.values()], table)
+    parts = [job.of_part(part) for part in range(job.settings.n_parts)]
+    words = vocabulary.occurring([part.tokens for one in parts or [job] for part in one.data.values()], table)
     return dataclasses.replace(
         job,
         encoder=dataclasses.replace(job.encoder, vocab_size=len(words.pieces) + 1),

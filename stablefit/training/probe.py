@@ -36,7 +36,7 @@ def fitted(job: "Job") -> Tree:
     root, train = job.root or job, job.data["train"]
     if job.spec.pooling == "pooler" and "pooler" not in job.pretrained["encoder"]:
         raise InputError(f"head_start='probe': {job.spec.model} has no pooler to be read; set pooling to mean or cls")
-    rows = np.arange(len(train)) if job.fold is None else job.objective.chosen[job.fold]["train"]
+    rows = np.arange(len(train)) if job.part is None else job.objective.chosen[job.part]["train"]
     return {"head": linear_head(_features(root)[rows], job.objective.targets(train), job.task.kind, job.task.n_outputs)}
 
 

@@ -9,13 +9,18 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from stablefit import factors
 from stablefit.errors import InputError
 from stablefit.fields import FIELDS, Hypers, Policy, Spec
 from stablefit.models import sources
 from stablefit.training import stopping
+
+_LEAST, _MOST = 1.1754944e-38, 3.4028235e38  # of float32; what is smaller is 0 to an accelerator
+_COMPUTED = {field.name for field in dataclasses.fields(Hypers)}
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,9 +60,26 @@ class Settings(NamedTuple):
         return self.values["seeds"]
 
     def stream_seeds(self, seed: int) -> StreamSeeds:
-        """The seeds of the three streams of one run: its own seed, but where a stream is held."""
-        held = (self.values[f"{stream}_seed"] for stream in StreamSeeds._fields)
-        return StreamSeeds(*(seed if value < 0 else value for value in held))
+        """The seeds of the three streams of one run: its own seed, but where a stream is held or a factor."""
+        varied = factors.streams(self.spec.factors, seed)
+        held = {stream: self.values[f"{stream}_seed"] for stream in StreamSeeds._fields}
+        return StreamSeeds(*(varied.get(stream, seed if own < 0 else own) for stream, own in held.items()))
+
+    @property
+    def subset_seeds(self) -> tuple[int, ...]:
+        """Those of the training subsets that the runs have; one where all have the same."""
+        return tuple(range(factors.n_subsets(self.spec.factors))) or (self.spec.subset_seed,)
+
+    @property
+    def n_parts(self) -> int:
+        """In how many parts runs are on different data: folds, or training subsets; 0 where all are on the same."""
+        return self.spec.folds or factors.n_subsets(self.spec.factors)
+
+    def part_of(self, seed: int) -> int:
+        """The part of the run of a seed, where there are parts: its fold, or its training subset."""
+        if self.spec.folds:
+            return seed % self.spec.folds
+        return factors.streams(self.spec.factors, seed)["subset"]
 
     @property
     def program(self) -> tuple[tuple[str, Any], ...]:
@@ -122,6 +144,12 @@ def _value(name: str, value: Any) -> Any:
     )
     if wrong or value != value or not field.check(value):
         raise InputError(f"config field {name} is {value!r}; it must be {field.allowed}")
+    computed = isinstance(value, float) and name in _COMPUTED and value and math.isfinite(value)
+    if computed and not _LEAST <= abs(value) <= _MOST:
+        raise InputError(
+            f"config field {name} is {value!r}; the programs compute in float32, which holds 0 and {_LEAST:.1e} to "
+            f"{_MOST:.1e}: set a number in there"
+        )
     return value
 
 
@@ -142,6 +170,7 @@ def _check_combinations(values: dict[str, Any]) -> None:
             f"config fields stop_seeds_at={values['stop_seeds_at']:g} and folds={values['folds']} are both on; seeds "
             "of different folds cannot be compared: set one of them to 0"
         )
+    _check_factors(values)
     n = len(values["seeds"])
     if values["stop_seeds_at"] and stopping.n_kept(n, values["keep_seeds"]) == n:
         raise InputError(
@@ -160,3 +189,25 @@ def _check_combinations(values: dict[str, Any]) -> None:
         raise InputError(f"config fields {' and '.join(on)} are forms of one method; set one of them, the others to 0")
     if values["init_decay_everywhere"] and not on:
         raise InputError(f"config field init_decay_everywhere is True without a decay; set one of {', '.join(anchors)}")
+
+
+def _check_factors(values: dict[str, Any]) -> None:
+    """Refuses a training draw where nothing is drawn, and sources of chance that are to vary and to be held."""
+    found = factors.parse(values["factors"])
+    draws = factors.n_subsets(found)
+    if (draws or values["subset_seed"]) and not values["train_examples"]:
+        on = f"factors={values['factors']!r}" if draws else f"subset_seed={values['subset_seed']}"
+        raise InputError(f"config field {on} draws training examples, and train_examples is 0: set it, such as 1000")
+    held = {stream: values[f"{stream}_seed"] for factor in found for stream in factor.streams}
+    for stream, value in held.items():
+        if value != FIELDS[f"{stream}_seed"].default:
+            raise InputError(
+                f"config fields factors={values['factors']!r} and {stream}_seed={value} are both on; a source of "
+                f"chance either varies or is held: leave {stream}_seed at {FIELDS[f'{stream}_seed'].default}"
+            )
+    for other in ("folds", "stop_seeds_at"):
+        if found and values[other]:
+            raise InputError(
+                f"config fields factors={values['factors']!r} and {other}={values[other]:g} are both on; set {other} "
+                "to 0, or leave factors empty"
+            )

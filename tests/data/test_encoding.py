@@ -131,6 +131,33 @@ def test_a_vocabulary_of_special_tokens_only(tmp_path):
         load_tokenizer(_directory(tmp_path / "bert", SPECIAL))
 
 
+def _tokenizer_json(directory, change):
+    """The tokenizer of a directory as tokenizer.json, changed."""
+    file = directory / "tokenizer.json"
+    load_tokenizer(_directory(directory)).backend_tokenizer.save(str(file))
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    (directory / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
+    (directory / "vocab.txt").unlink()
+    return directory
+
+
+def test_a_word_with_the_id_of_a_special_token(tmp_path):
+    directory = _tokenizer_json(tmp_path / "m", lambda content: content["model"]["vocab"].update(w3=2))
+    with pytest.raises(InputError, match="gives the word 'w3' the id 2 of a special token"):
+        load_tokenizer(directory)
+
+
+def test_a_vocabulary_without_an_unknown_token(tmp_path):
+    def without(content):
+        content["model"]["vocab"].pop("[UNK]")
+        content["model"]["unk_token"] = "[NONE]"
+
+    with pytest.raises(InputError, match="has no '\\[NONE\\]' in its vocabulary"):
+        load_tokenizer(_tokenizer_json(tmp_path / "m", without))
+
+
 def test_a_directory_without_tokenizer(tmp_path):
     with pytest.raises(InputError, match="no tokenizer in") as caught:
         load_tokenizer(tmp_path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stablefit.data.batches import epoch_order
-from stablefit.data.splits import balanced_subset, halve_dev, k_fold, load_splits, resplit
+from stablefit.data.splits import balanced_subset, halve_dev, k_fold, load_splits, resplit, together
 from stablefit.data.tasks import get_task
 from stablefit.errors import InputError
 
@@ -138,6 +138,36 @@ def test_subsets_are_balanced_nested_and_fixed():
     assert np.bincount(labels[large]).tolist() == [33, 33, 33]
     assert set(small) < set(large)
     assert not np.array_equal(large, balanced_subset(labels, 100, 3, seed=1))
+
+
+def test_other_draws_have_the_same_validation_and_stay_off_it():
+    labels = _labels(200, 300)
+    (first, tail), (second, again), (third, _) = (resplit(labels, 100, 50, 2, seed) for seed in range(3))
+    assert np.array_equal(tail, again)
+    assert not {*tail} & {*first, *second, *third}
+    assert np.bincount(labels[second]).tolist() == [50, 50]
+    assert 5 < len({*second} & {*third}) < 45  # drawn on their own: of 450 about 100 * 100 / 450
+    assert 5 < len({*first} & {*second}) < 45
+
+
+def test_subsets_together():
+    every, places = together([np.array([3, 7, 8]), np.array([0, 3])])
+    assert every.tolist() == [0, 3, 7, 8]
+    assert [every[place].tolist() for place in places] == [[3, 7, 8], [0, 3]]
+    alone, nowhere = together([np.array([2, 4])])
+    assert (alone.tolist(), nowhere) == ([2, 4], ())
+
+
+@pytest.mark.parametrize("task", ["rte", "sst2"])
+def test_several_training_sets_of_a_task(task, data_root):
+    one, two, both = (
+        load_splits(get_task(task), data_root, train_examples=100, subset_seeds=seeds) for seeds in ((0,), (1,), (0, 1))
+    )
+    assert one.subsets == two.subsets == ()
+    for alone, rows in zip((one, two), both.subsets, strict=True):
+        assert both.train.subset(rows).texts_a == alone.train.texts_a
+    assert one.train.texts_a != two.train.texts_a
+    assert one.validation.texts_a == two.validation.texts_a == both.validation.texts_a
 
 
 def test_head_and_tail_may_meet_but_not_overlap():

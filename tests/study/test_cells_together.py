@@ -212,7 +212,7 @@ def test_runs_of_one_fold_are_together(tmp_path, tiny_root, monkeypatch):
         def __init__(self, part, cohort, runs, *_):
             assert cohort.members == len(runs)
             assert cohort.total_steps == part.total_steps
-            dealt.append((part.fold, [(run.cell, run.seed) for run in runs]))
+            dealt.append((part.part, [(run.cell, run.seed) for run in runs]))
             super().__init__(job=part, step=0, train=lambda until: None, finish=lambda: None)
 
     monkeypatch.setattr(loop, "_CohortRun", Recorder)

@@ -1,7 +1,9 @@
 """The verdict on a setting: of which scores, against which baseline, adjusted for how many."""
 
+import numpy as np
 import pytest
 
+from stablefit import factors
 from stablefit.data.tasks import get_task
 from stablefit.study import verdicts
 from stablefit.study.looks import Look
@@ -91,3 +93,32 @@ def test_in_cross_validation_what_is_compared_are_folds():
     runs = verdicts.of_folds([{**row, "failed": row["seed"] == 7} for row in folded(base)], TASK)
     assert runs.scores == pytest.approx([0.60, 0.61, 0.62, 0.63, 0.64])
     assert runs.failed.tolist() == [False, False, True, False, False]
+
+
+def test_on_other_training_sets_a_draw_is_one_observation():
+    """A gain on every draw holds elsewhere; one that a single draw makes holds on these training sets alone."""
+    design = factors.parse("subset=6 seed=5")
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.004, 30)
+    draw = np.arange(30) % 6
+    base = 0.7 + noise + 0.05 * (draw == 1)
+    always, once = base + 0.02 + rng.normal(0, 0.002, 30), base + 0.12 * (draw == 0) + rng.normal(0, 0.002, 30)
+    cells = [
+        Scored(name, rows(scores), design=design)
+        for name, scores in (("base", base), ("always", always), ("once", once))
+    ]
+    judged = verdicts.judge(cells, TASK)
+    assert [judged[name].outcome for name in ("always", "once")] == ["better", "better"]
+    elsewhere = {name: judged[name].elsewhere for name in ("always", "once")}
+    assert [one.verdict for one in elsewhere.values()] == ["better", "no difference found"]
+    assert (elsewhere["always"].n, elsewhere["always"].paired) == (6, True)
+    assert elsewhere["once"].difference == pytest.approx(judged["once"].comparison.difference)
+    assert judged["base"].elsewhere is None
+
+
+def test_other_training_sets_wait_for_every_combination():
+    design = factors.parse("subset=5 seed=2")
+    cells = [Scored("base", rows(LOW), design=design), Scored("other", rows(HIGH), design=design)]
+    assert [judged.elsewhere for judged in verdicts.judge(cells, TASK).values()] == [None, None]
+    plain = [cell._replace(design=()) for cell in cells]
+    assert verdicts.judge(plain, TASK)["other"].elsewhere is None

@@ -4,6 +4,8 @@ import errno
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import sys
 
@@ -203,3 +205,42 @@ def test_a_start_from_a_diverged_run_is_refused(tmp_path, tiny_root):
     objective = classification.Classification(task=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="holds NaN or infinite values: its run has diverged"):
         intermediate.load(tmp_path, params, None, objective)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", ["eps", "learning_rate", "clip_norm", "weight_decay"])
+@pytest.mark.parametrize("value", [1e-300, 1e-39, 1e39])
+def test_a_number_that_float32_does_not_hold_is_refused(tiny_root, name, value):
+    with pytest.raises(InputError, match=re.escape(f"field {name} is {value!r}; the programs compute in float32")):
+        settings.read(tiny.config(tiny_root, task="rte", **{name: value}))
+
+
+def test_a_batch_of_a_million_is_refused_and_one_of_all_is_not(tiny_root):
+    from stablefit.training import job
+
+    with pytest.raises(InputError, match=r"batch_size is 1,000,000, and there are .* training examples"):
+        job.load(settings.read(tiny.config(tiny_root, task="rte", batch_size=10**6)))
+    assert job.load(settings.read(tiny.config(tiny_root, task="rte", batch_size=64))).n("train") < 64
+
+
+def test_a_pipe_in_place_of_a_config_is_not_waited_for(tiny_root, tmp_path):
+    from stablefit.training import job
+
+    shutil.copytree(tiny_root / "model", tmp_path / "model")
+    (tmp_path / "model" / "config.json").unlink()
+    os.mkfifo(tmp_path / "model" / "config.json")
+    with pytest.raises(InputError, match=r"config\.json: is no regular file"):
+        job.load(settings.read(tiny.config(tiny_root, task="rte", model=str(tmp_path / "model"))))
+
+
+def test_a_training_set_of_one_class_is_said(tiny_root, tmp_path):
+    from stablefit.training import job, plan
+
+    shutil.copytree(tiny_root / "RTE", tmp_path / "RTE")
+    file = tmp_path / "RTE" / "train.tsv"
+    header, *lines = file.read_text().splitlines()
+    file.write_text("\n".join([header, *(line for line in lines if not line.endswith("not_entailment"))]) + "\n")
+    config = settings.read(tiny.config(tiny_root, task="rte", data_dir=str(tmp_path)))
+    said = plan.announcement(job.load(config))
+    assert "all training examples are of class 'entailment': nothing else can be learnt" in said
+    whole = plan.announcement(job.load(settings.read(tiny.config(tiny_root, task="rte"))))
+    assert "warning" not in whole

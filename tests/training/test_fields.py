@@ -100,6 +100,8 @@ CASES: dict[str, Case] = {
     "init_seed": Case(1),
     "data_seed": Case(1),
     "noise_seed": Case(1, {"mixout_rate": 0.5}),
+    "subset_seed": Case(1, {"train_examples": 20}),
+    "factors": Case("init=2", {"seeds": (2,)}),
     "compute_dtype": Case("bfloat16"),
 }
 
@@ -328,3 +330,12 @@ def test_a_run_that_was_begun_before_a_field_existed_is_still_the_same_run(tmp_p
         pass
     with pytest.raises(InputError, match="patience"):
         rundir.RunDirectory(tmp_path / "w", settings.read(tiny.config(tmp_path, patience=3)))
+
+
+@pytest.mark.parametrize(("task", "more"), [("rte", {}), ("texts", TEXTS | {"data_file": "PLACE/own", "folds": 0})])
+def test_a_run_of_a_study_with_factors_is_the_run_with_these_seeds(task, more, result):
+    shared = {"train_examples": 20, "mixout_rate": 0.5, **more}
+    of_both = result(**shared, factors="subset=2 init+data=3 noise=2", seeds=(3,))
+    alone = result(**shared, subset_seed=1, init_seed=1, data_seed=1, noise_seed=0, seeds=(3,))
+    assert same(of_both, alone)
+    assert not same(of_both, result(**shared, init_seed=1, data_seed=1, noise_seed=0, seeds=(3,)))

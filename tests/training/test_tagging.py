@@ -149,8 +149,8 @@ def test_the_digest_is_of_all_folds(prepare, place, tmp_path):
     """Whichever are asked for; a word that changes its type in one document makes other data."""
     one = prepare(folds=3, seeds=(0,))
     assert one.digest.examples == {"train": 24}
-    assert prepare(folds=3, seeds=(1, 2)).digest == one.of_fold(1).digest == one.digest
-    assert one.of_fold(2).provenance["data"] == one.digest.digest
+    assert prepare(folds=3, seeds=(1, 2)).digest == one.of_part(1).digest == one.digest
+    assert one.of_part(2).provenance["data"] == one.digest.digest
     held_out = prepare(seeds=(0,))
     assert held_out.digest.examples == {name: len(part) for name, part in held_out.data.items()}
     before, last, end = (place / "own" / "train.bio").read_text().rpartition("B-")
@@ -186,8 +186,8 @@ def test_a_table_that_is_a_file_of_tags_is_said_to_be_one(place):
 def test_folds_without_validation_keep_what_probabilities_come_from(prepare, tmp_path):
     """No document is set aside, and the stored emissions and CRF scores give the stored tags."""
     plain, whole = prepare(folds=3, seeds=(1,)), prepare(folds=3, seeds=(1,), train_on_all=True, max_steps=3)
-    assert [plain.of_fold(1).n(name) for name in ("train", "test")] == [14, 8]
-    fold = whole.of_fold(1)
+    assert [plain.of_part(1).n(name) for name in ("train", "test")] == [14, 8]
+    fold = whole.of_part(1)
     assert [fold.n(name) for name in ("train", "test")] == [16, 8]
     assert set(fold.data["validation"].documents.ids) <= set(fold.data["train"].documents.ids)
     assert not set(fold.data["test"].documents.ids) & set(fold.data["train"].documents.ids)
@@ -288,3 +288,17 @@ def test_fields_of_tagging_are_refused_elsewhere(tiny_root):
 def test_seeds_of_folds_are_not_compared_to_stop_them(tiny_root):
     with pytest.raises(InputError, match=r"stop_seeds_at=0\.5 and folds=2"):
         settings.read(tiny.config(tiny_root, folds=2, stop_seeds_at=0.5, seeds=(0, 1)))
+
+
+@pytest.mark.parametrize("seen", [{}, {"train_on_all": True}])
+def test_a_tagger_has_training_draws_too(prepare, seen):
+    drawn = prepare(train_examples=6, factors="subset=2 seed=2", seeds=(0, 1, 2, 3), **seen)
+    parts = [part for part, _ in drawn.parts(range(4))]
+    alone = [prepare(train_examples=6, subset_seed=seed, **seen) for seed in (0, 1)]
+    for part, one in zip(parts, alone, strict=True):
+        assert part.data["train"].documents.ids == one.data["train"].documents.ids
+        assert part.data["test"].documents.ids == one.data["test"].documents.ids
+    assert [seeds for _, seeds in drawn.parts(range(4))] == [[0, 2], [1, 3]]
+    assert parts[0].data["train"].documents.ids != parts[1].data["train"].documents.ids
+    assert parts[1].provenance["subset"] == 1
+    assert "training draw (2), seed (2): seeds 0 to 3 are every combination once" in plan.announcement(drawn)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stablefit.data.readers import read_text
-from stablefit.data.splits import balanced_subset, k_fold
+from stablefit.data.splits import SUBSET_SEED, balanced_subset, k_fold
 from stablefit.data.tags import column_files, json_documents
 from stablefit.data.tags.ner import TaggedExamples, check_labels, label_set, read_columns, read_spans
 from stablefit.data.tags.tagging import Scheme
@@ -151,6 +151,7 @@ def choose(
     validation_tail: int = 0,
     has_dev: bool = False,
     seen: int = 0,
+    subset_seed: int = SUBSET_SEED,
 ) -> dict[str, np.ndarray]:
     """Which of the n examples of the training file are for what: ascending indices.
 
@@ -166,6 +167,7 @@ def choose(
         validation_tail: less than n.
         has_dev: whether there is a file of validation examples.
         seen: with folds, so many training examples stand in for validation, and none is set aside for it.
+        subset_seed: which `train_examples` are drawn.
 
     >>> {part: indices.tolist() for part, indices in choose(np.arange(8), 3, folds=4, fold=1).items()}
     {'test': [0, 3], 'validation': [4], 'train': [1, 2, 5]}
@@ -183,13 +185,15 @@ def choose(
         kept, validation = _parts(unit[train], min(VALIDATION_SHARE, most))[0]
         train, chosen["validation"] = train[kept], train[validation]
     if train_examples:
-        train = train[balanced_subset(np.zeros(len(train)), train_examples, 0)]
+        train = train[balanced_subset(np.zeros(len(train)), train_examples, 0, subset_seed)]
     if folds and seen:
         chosen["validation"] = train[:seen]
     return {**chosen, "train": train}
 
 
-def everything(n: int, train_examples: int, seen: int, has_test: bool) -> dict[str, np.ndarray]:
+def everything(
+    n: int, train_examples: int, seen: int, has_test: bool, subset_seed: int = SUBSET_SEED
+) -> dict[str, np.ndarray]:
     """Indices for a model to keep: all n examples train it, and the first of these stand in for what is held out.
 
     Args:
@@ -197,11 +201,12 @@ def everything(n: int, train_examples: int, seen: int, has_test: bool) -> dict[s
         train_examples: how many of them are taken; 0 for all.
         seen: how many are scored in place of validation, and of test where there is no file of it.
         has_test: whether there is one.
+        subset_seed: which `train_examples` are drawn.
 
     >>> {part: indices.tolist() for part, indices in everything(3, 0, seen=2, has_test=False).items()}
     {'train': [0, 1, 2], 'validation': [0, 1], 'test': [0, 1]}
     """
-    train = balanced_subset(np.zeros(n), train_examples, 0) if train_examples else np.arange(n)
+    train = balanced_subset(np.zeros(n), train_examples, 0, subset_seed) if train_examples else np.arange(n)
     held = {"validation": train[:seen]} if has_test else {"validation": train[:seen], "test": train[:seen]}
     return {"train": train, **held}
 
