@@ -8,7 +8,7 @@ TORCH_PYTHON ?= $(BIN)/python
 WORKDIR ?= runs/demo
 STUDY ?= experiments/results/sst2_few_sample
 
-.PHONY: help demo ablation ablation-local data-is-set report reports screenshots test test-slow lint types setup parity mutants bench bench-predict bench-gpu tpu-check torch
+.PHONY: help demo faults faults-full ablation ablation-local data-is-set report reports screenshots test test-slow lint types setup parity mutants bench bench-predict bench-gpu tpu-check torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -43,6 +43,12 @@ screenshots: $(READY) ## pictures of a study's page in Chromium, at the width of
 
 test-slow: $(READY) ## the tests that take longer
 	$(BIN)/python -m pytest -q -m slow
+
+faults: $(READY) ## kill, refuse, flip, disturb: about a hundred faults in three minutes, one table
+	$(BIN)/python -m tests.faults
+
+faults-full: $(READY) ## a thousand of them, into benchmarks/results/faults.json; hours on two cores
+	$(BIN)/python -m tests.faults --full --out=benchmarks/results/faults.json
 
 parity: $(READY) torch ## the tests against PyTorch, where it is installed in .venv
 	$(BIN)/python -m pytest -q -m parity

@@ -2,8 +2,8 @@
 
     python -m stablefit.grid --sweep=experiments/sst2_draws.py --config.data_dir=DIR
 
-Five training draws, and on each the same five seeds, of three settings of sst2_few_sample.py: standard fine-tuning, Adam
-without bias correction, and twice as many steps. Draw 0 is the one that all the other studies have.
+Five training draws, and on each the same five seeds, of three settings of sst2_few_sample.py: standard fine-tuning,
+Adam without bias correction, and twice as many steps. Draw 0 is the one that all the other studies have.
 """
 
 from experiments.few_sample import SHARED, TASKS

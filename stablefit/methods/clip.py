@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from stablefit.methods.numeric import Scalar, check_range, depth_axis, is_constant, norm, widen
+from stablefit.methods.numeric import Scalar, check_range, depth_axis, is_constant, joint_norm, norm, widen
 from stablefit.paths import find_stack, map_named
 
 
@@ -17,7 +17,8 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformation:
 
         g = g min(1, max_norm / |g|),   |g| over all leaves
 
-    Put it first, outside any `optax.masked` or `multi_transform`: inside, each group is clipped by its own norm.
+    Trap: inside `optax.masked` or `multi_transform` each group is clipped by its own norm, and after Adam it is steps
+    that are clipped. Put it first, outside.
 
     Args:
         max_norm: above 0; a Python number or a scalar that may be traced. `math.inf` is the identity.
@@ -38,7 +39,7 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformation:
     """
 
     def factors(updates: Any) -> Any:
-        factor = _factor(optax.tree.norm(jax.tree.map(widen, updates)), max_norm)
+        factor = _factor(joint_norm(updates), max_norm)
         return jax.tree.map(lambda _: factor, updates)
 
     return _clip(max_norm, factors)
@@ -50,6 +51,9 @@ def clip_by_component_norm(
     """Scale each tensor's update down on its own, so that its norm is at most `max_norm`.
 
         g_i = g_i min(1, max_norm / |g_i|)   for each leaf i
+
+    Trap: a limit that was found for the global norm clips less here: n tensors may still have a joint norm of
+    sqrt(n) max_norm. And the gradient as a whole changes its direction.
 
     Args:
         max_norm: above 0; a Python number or a scalar that may be traced. `math.inf` is the identity.

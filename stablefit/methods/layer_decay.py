@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from stablefit.errors import InputError
-from stablefit.methods.masks import per_leaf
+from stablefit.methods.masks import is_placeholder, per_leaf
 from stablefit.methods.numeric import Scalar, check_range, is_constant, widen
 from stablefit.paths import depths, find_stack, names, select, some
 
@@ -90,9 +90,11 @@ def scale_by_layer_decay(
 
         u = decay^k u,   k the layers above
 
-    Put it after Adam. Adam divides by the size of the gradient, so a factor before it cancels and does nothing, as in
-    XLNet's code. Put it after the weight decay too, if the decay should be scaled with it as torch's parameter groups
-    do. One Adam and one tree of factors: the same numbers as one optimizer for each layer, compiled once.
+    One Adam and one tree of factors: the same numbers as one optimizer for each layer, compiled once.
+
+    Trap: put it after Adam. Adam divides by the size of the gradient, so a factor before it cancels and does nothing,
+    as in XLNet's code. Put it after the weight decay too, if the decay should be scaled with it as torch's parameter
+    groups do.
 
     Args:
         decay: as in `layer_multipliers`; 1 is the identity.
@@ -164,8 +166,8 @@ def scale_by_path(rules: Rules) -> optax.GradientTransformation:
 
         u = multiplier(name) u
 
-    Put it after Adam, for the reason given in `scale_by_layer_decay`: recipes that multiply the gradients of a CRF by
-    100 in front of Adam report no effect, and have none.
+    Trap: put it after Adam, for the reason given in `scale_by_layer_decay`: recipes that multiply the gradients of a
+    CRF by 100 in front of Adam report no effect, and have none.
 
     Args:
         rules: as in `path_multipliers`; no rules are the identity, and a leaf with the Python multiplier 1 is skipped.
@@ -190,7 +192,8 @@ def scale_by_path(rules: Rules) -> optax.GradientTransformation:
 
 def _scale_by(multipliers: Callable[[Any], Any]) -> optax.GradientTransformation:
     def init(params: Any) -> optax.EmptyState:
-        multipliers(params)  # raises here, before the first step, if a name is wrong
+        if not is_placeholder(params):
+            multipliers(params)  # raises here, before the first step, if a name is wrong
         return optax.EmptyState()
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, optax.EmptyState]:

@@ -1,9 +1,11 @@
 """Values for leaves, given as a tree, as a part from the top of one, or as a function of the parameters."""
 
+import functools
 from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
+import optax
 
 from stablefit.errors import InputError
 from stablefit.paths import holes, map_named, names, some
@@ -27,6 +29,8 @@ def per_leaf(what: str, given: PerLeaf, params: Any, *, of_whole: bool = False) 
     >>> per_leaf("mask", {"layer_0": False, "head": True}, {"layer_0": {"k": 1, "b": 2}, "head": 3})
     {'head': True, 'layer_0': {'b': False, 'k': False}}
     """
+    if is_placeholder(params):
+        return params
     if _is_function(given):
         given = given(params)
     if jax.tree.structure(given) == jax.tree.structure(params):
@@ -44,6 +48,31 @@ def per_leaf(what: str, given: PerLeaf, params: Any, *, of_whole: bool = False) 
         if not any(_lies_in(name, hole) or _lies_in(hole, name) for hole in out):
             raise InputError(f"{what} has a value for {name!r}, which is no parameter; names are: {some(list(used))}")
     return map_named(lambda name, _: values[used[name]], params)
+
+
+def is_placeholder(params: Any) -> bool:
+    """Is this what `optax.tree.map_params` hands to `init` in place of the parameters, to see where they go?
+
+    It has no leaves and so no names: a transform puts it wherever it would put a tree like the parameters, and checks
+    nothing.
+
+    >>> is_placeholder({}), is_placeholder({"layer_0": 1.0})
+    (False, False)
+    """
+    return type(params) is _placeholder()
+
+
+@functools.cache
+def _placeholder() -> type:
+    """Its type, which optax keeps to itself: found by looking on."""
+    seen: list[type] = []
+
+    def init(params: Any) -> tuple[()]:
+        seen.append(type(params))
+        return ()
+
+    optax.tree.map_params(init, lambda leaf: leaf, ())
+    return seen[0]
 
 
 def _is_function(given: Any) -> bool:

@@ -11,6 +11,7 @@ import optax
 
 from stablefit.errors import InputError
 from stablefit.methods.conventions import has_outputs_first, is_float, leaf_kinds
+from stablefit.methods.masks import is_placeholder
 from stablefit.methods.noise import draw_leaves
 from stablefit.methods.numeric import Scalar, check_range, depth_axis, is_constant, widen
 from stablefit.methods.param_transform import ParamTransform, identity
@@ -42,6 +43,9 @@ def mixout(
 
     The anchor u is a copy of the parameters given to `init`, kept in the state and never closed over. Evaluation uses
     w itself. The arithmetic is in float32 also for bfloat16 weights.
+
+    Trap: the default, whole input units and the gradient of the formula, is neither the paper's mixout nor that of the
+    released code: both are below. And u is whatever `init` gets: give it the pre-trained weights when a run resumes.
 
     Args:
         rate: p in [0, 1], a Python number or a scalar that may be traced. 0 is the identity and leaves the bits alone;
@@ -82,6 +86,8 @@ def mixout(
         return identity()
 
     def init(params: Any) -> MixoutState:
+        if is_placeholder(params):
+            return MixoutState(params)
         chosen = _kernels(params) if where is None else select(params, where)
         chosen = jax.tree.map(lambda w, on: on and is_float(w), params, chosen)  # no counts, no random keys
         # A copy: the params may be donated to the step, and the anchor must outlive them.

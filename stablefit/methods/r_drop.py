@@ -45,6 +45,9 @@ def r_drop(alpha: Scalar, divergences: Callable[[jax.Array, jax.Array, jax.Array
     z_1 is the pass with the step's own key, z_2 that with `key_for(key, "r_drop")`: each has its own dropout and its
     own mixout. A step costs two passes.
 
+    Trap: without dropout and mixout the passes are the same, D is 0, and the second is paid for nothing. An alpha of
+    the paper is to be halved, see below.
+
     Args:
         alpha: at least 0; a Python number or a scalar that may be traced. 0 is the loss of the first pass alone, and as
             a Python number costs no second one.

@@ -7,14 +7,12 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
-from jax.sharding import AxisType
 
 from stablefit.errors import InputError
 from stablefit.methods.conventions import UNKNOWN, Kinds, leaf_kinds, unknown
 from stablefit.methods.noise import draw_leaves
 from stablefit.methods.numeric import Scalar, check_range, is_constant, known_number
+from stablefit.methods.placement import placed_like
 from stablefit.paths import Key, PatternError, Stack, find_stack, map_named, names, select
 
 Tree = TypeVar("Tree")  # a pytree of arrays
@@ -42,6 +40,9 @@ def reinit(
 
     What a leaf is, is said by its name: `stablefit.methods.conventions` has the table, for Flax, Equinox, Haiku, torch
     and Keras. Batch statistics, random keys and counts are left alone.
+
+    Trap: `layers` counts from the top, `indices` from the bottom, and either takes the pooler along. What pulls weights
+    to their start afterwards would pull these to noise: give `reinit_mask` to `anchor_weights` as `fresh=`.
 
     Args:
         key: a typed JAX key, shape (); leaf `name` uses `key_for(key, "reinit/" + name)`.
@@ -95,7 +96,7 @@ def reinit(
         if is_constant(new, False) or not hasattr(old, "shape"):  # a number in an unfiltered module: a dropout's rate
             return old
         fresh = std * draws[name] if name in draws else jnp.full_like(old, _CONSTANTS[kind[name]])
-        fresh = _placed_like(fresh.astype(old.dtype), old)
+        fresh = placed_like(fresh.astype(old.dtype), old)
         return fresh if is_constant(new, True) else jnp.where(new, fresh, old)
 
     return map_named(leaf, params, chosen)
@@ -190,16 +191,3 @@ def _of_slices(chosen: Any) -> Any:
     if isinstance(chosen, np.ndarray) and (chosen.all() or not chosen.any()):
         return bool(chosen.all())
     return chosen
-
-
-def _placed_like(fresh: jax.Array, old: Any) -> jax.Array:
-    """The fresh leaf, placed as the old one: by device, in a program by mesh."""
-    if not isinstance(old, jax.Array):
-        return fresh
-    if not isinstance(old, Tracer):
-        return jax.device_put(fresh, old.sharding)
-    sharding = jax.typeof(old).sharding
-    kinds = set(getattr(sharding.mesh, "axis_types", ()))
-    if AxisType.Explicit in kinds:
-        return jax.sharding.reshard(fresh, sharding)
-    return shard_alike(fresh, old)[0] if kinds == {AxisType.Auto} else fresh

@@ -4,10 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from stablefit.methods.loss_transform import Forward, LossTransform, Params, Pass, same_loss
-from stablefit.methods.numeric import Scalar, check_range, is_constant, widen
+from stablefit.methods.numeric import Scalar, check_range, is_constant, joint_norm, widen
 from stablefit.paths import Key
 
 
@@ -17,7 +16,10 @@ def sam(rho: Scalar) -> LossTransform:
         loss(w + e),   e = rho g / |g|,   g = grad loss(w),   |g| over all parameters
 
     e is a constant: no derivative is taken through it. Both passes have the same batch and the same noise. A step costs
-    two gradients. The loss that a run records is that at w + e.
+    two gradients.
+
+    Trap: the loss that a run records is that at w + e, as a rule above the one at w: two curves with and without SAM
+    are no comparison. And |g| is over all parameters, so that one rho means less for each weight of a larger model.
 
     Args:
         rho: at least 0; a Python number or a scalar that may be traced. 0 is the identity, and as a Python number costs
@@ -47,7 +49,7 @@ def sam(rho: Scalar) -> LossTransform:
     def apply(forward: Forward, params: Params, key: Key) -> Pass:
         here = jax.lax.stop_gradient(params)
         g = jax.grad(lambda p: forward(p, key).loss)(here)
-        norm = optax.tree.norm(jax.tree.map(widen, g))
+        norm = joint_norm(g)
         scale = jnp.where(norm > 0, rho / jnp.where(norm > 0, norm, 1), 0)
 
         def leaf(w: Any, slope: Any) -> jax.Array:

@@ -15,7 +15,8 @@ def warmup_linear(peak: Scalar, total_steps: Scalar, warmup_steps: Scalar = 0) -
         lr(s) = peak s / w                    s < w
         lr(s) = peak (T - s) / (T - w)        w <= s <= T, and 0 after
 
-    The first update, s = 0, has a rate of 0 if w > 0, but moves Adam's moments and count.
+    Trap: T is in updates. Counted in micro-batches it ends a run at a high rate; a run that goes on after T stands
+    still. The first update, s = 0, has a rate of 0 if w > 0, but moves Adam's moments and count.
 
     Args:
         peak: the largest rate, at least 0; a Python number or a scalar that may be traced, as all three.
@@ -53,7 +54,8 @@ def bert_schedule(peak: Scalar, total_steps: Scalar, warmup_steps: Scalar = 0) -
         lr(s) = peak s / w              s < w
         lr(s) = peak (1 - s / T)        w <= s <= T, and 0 after
 
-    So the rate jumps down at the end of the warm-up, by the factor 1 - w / T.
+    Trap: the rate jumps down at the end of the warm-up, by the factor 1 - w / T, and with one `peak`
+    itself is never reached.
 
     Args: as in `warmup_linear`.
 

@@ -77,7 +77,10 @@ def add_weight_decay(rate: optax.ScalarOrSchedule, mask: PerLeaf | None = "defau
         u = u + rate w
 
     Put it after Adam and before the layer multipliers and the learning rate: then the decay of a leaf is scaled by the
-    leaf's own scheduled rate, as torch does with parameter groups. Put before Adam it would be L2 regularisation.
+    leaf's own scheduled rate, as torch does with parameter groups.
+
+    Trap: before Adam it would be L2 regularisation, which Adam divides by the size of the gradient: weights with large
+    gradients would hardly decay.
 
     Args:
         rate: at least 0; a Python number, a scalar that may be traced, or a schedule. 0 is the identity.

@@ -117,6 +117,8 @@ def read_json(file: Path) -> dict[str, Any]:
         InputError: not there, too large, not UTF-8, not JSON, or not an object.
     """
     try:
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise InputError(f"{file}: is no regular file; give a directory that has one of this name")
         size = file.stat().st_size
         if size > _MOST_JSON_BYTES:
             raise InputError(f"{file}: {size} bytes are too many for this file, at most {_MOST_JSON_BYTES}")
@@ -147,8 +149,9 @@ def index_files(directory: Path) -> list[Path]:
     files = []
     for name in sorted(set(weight_map.values())):
         file = directory / name
-        if Path(name).name != name or "\0" in name or not any(file.resolve().is_relative_to(root) for root in inside):
-            raise InputError(f"{index}: weight_map names {name!r}, which is not a file of this directory")
+        is_name = Path(name).name == name and name.isprintable() and len(name.encode()) <= 255
+        if not is_name or not any(file.resolve().is_relative_to(root) for root in inside):
+            raise InputError(f"{index}: weight_map names {name[:80]!r}, which is not a file of this directory")
         if not file.is_file():
             raise InputError(f"{index}: weight_map names {name!r}, which is missing; fetch it again")
         files.append(file)

@@ -1,0 +1,102 @@
+"""The commands that faults are set against, and everything that they leave, to be compared bit for bit."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from stablefit import grid, main
+from stablefit.paths import names
+from stablefit.training import checkpoints
+from tests import tiny
+from tests.faults.children import Main
+
+# Of a row, what is of the clock.
+_TIMES = ("seconds",)
+
+
+class Command(NamedTuple):
+    """A command on a workdir that is to be given."""
+
+    name: str
+    main: Main
+    argv: tuple[str, ...]
+    seeds: int  # runs that it does
+
+    def at(self, workdir: Path) -> list[str]:
+        return [*self.argv, f"--workdir={workdir}"]
+
+
+def commands(root: Path) -> list[Command]:
+    """Two seeds one by one, a cohort, seeds that are compared, a tagger in folds, a grid; all tiny."""
+    tiny.write_model(root / "model")
+    tiny.write_rte(root)
+    tiny.write_tagging(root / "tags")
+    common = {"checkpoint_minutes": 0.0, "keep": "best_and_last"}
+    configs = {
+        "two seeds": {"seeds": (0, 1)},
+        "a cohort": {"seeds": (0, 1, 2), "cohort_size": 3},
+        "compared seeds": {"seeds": (0, 1, 2), "evaluations": 3, "stop_seeds_at": 0.3, "keep_seeds": 0.3},
+        "a tagger": {"seeds": (0, 1), "task": "tagging", "data_dir": str(root / "tags"), "folds": 2},
+    }
+    found = []
+    for name, changes in configs.items():
+        file = root / "configs" / f"{name.replace(' ', '_')}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(
+            "from pathlib import Path\nfrom tests import tiny\n\n\ndef get_config():\n"
+            f"    return tiny.config(Path({str(root)!r}), **{common | changes!r})\n"
+        )
+        found.append(Command(name, main.main, (f"--config={file}",), len(changes["seeds"])))
+    sweep = root / "configs" / "sweep.py"
+    sweep.write_text(
+        f"def sweep(add):\n    for rate in (0.01, 0.02):\n"
+        f"        add(config={str(root / 'configs' / 'two_seeds.py')!r}, name=f'at {{rate}}', learning_rate=rate)\n"
+    )
+    found.append(Command("a grid", grid.main, (f"--sweep={sweep}",), 4))
+    return found
+
+
+def left(workdir: Path) -> dict[str, str]:
+    """What a command has left of its runs, each as a digest of its bits: rows, logs, parameters, predictions."""
+    found: dict[str, str] = {}
+    for ledger in sorted(workdir.rglob("results.jsonl")):
+        rows = [json.loads(line) for line in ledger.read_text().splitlines()]
+        place = ledger.parent.relative_to(workdir)
+        kept = [{name: value for name, value in row.items() if name not in _TIMES} for row in rows]
+        found[f"{place}: rows"] = _digest(sorted(json.dumps(row, sort_keys=True) for row in kept))
+        for folder in sorted(ledger.parent.glob("seed_*")):
+            name = f"{place}/{folder.name}"
+            found[f"{name}: log"] = _digest((folder / "metrics.jsonl").read_text())
+            for kind in ("best", "last"):
+                if (folder / kind).is_dir():
+                    found[f"{name}: {kind}"] = _digest(_arrays(checkpoints.load_params(folder / kind)))
+            if (folder / "predictions.npz").is_file():
+                with np.load(folder / "predictions.npz") as stored:
+                    found[f"{name}: said"] = _digest(_arrays({key: stored[key] for key in stored.files}))
+    return found
+
+
+def _arrays(tree: Any) -> list[tuple[str, str, tuple[int, ...], bytes]]:
+    leaves = zip(names(tree), (np.asarray(leaf) for leaf in jax.tree.leaves(tree)), strict=True)
+    return sorted((name, str(leaf.dtype), leaf.shape, leaf.tobytes()) for name, leaf in leaves)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def main_of_left(argv: Sequence[str]) -> int:
+    """`left` as a command, to be called in a child: JAX must not start in the process that forks."""
+    workdir, file = map(Path, argv)
+    file.write_text(json.dumps(left(workdir)))
+    return 0
+
+
+def differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """What is not the same, bit for bit."""
+    return [name for name in sorted(one | other) if one.get(name) != other.get(name)]
