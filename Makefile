@@ -8,7 +8,7 @@ TORCH_PYTHON ?= $(BIN)/python
 WORKDIR ?= runs/demo
 STUDY ?= experiments/results/sst2_few_sample
 
-.PHONY: help demo faults faults-full ablation ablation-local data-is-set report reports screenshots test test-slow lint types setup parity mutants bench bench-predict bench-gpu tpu-check torch
+.PHONY: help demo faults faults-full ablation ablation-local data-is-set report reports screenshots test test-slow lint types setup parity mutants fuzz bench bench-predict bench-gpu tpu-check torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -55,6 +55,13 @@ parity: $(READY) torch ## the tests against PyTorch, where it is installed in .v
 
 mutants: $(READY) ## break the code in some two hundred places, one at a time: does a test near by notice? about half an hour
 	$(BIN)/python tests/mutants/run.py
+
+# Needs atheris, which `make setup` does not install; build/fuzz keeps what it finds, and the next call goes on from there.
+FUZZ_PYTHON ?= $(BIN)/python
+FUZZ_RUNS ?= 1000000
+FUZZ_TARGETS ?= $(notdir $(wildcard tests/fuzz/corpus/*))
+fuzz: $(READY) ## a million files that nobody wrote for each reader, guided by coverage; hours: tests/fuzz
+	@for target in $(FUZZ_TARGETS); do $(FUZZ_PYTHON) -m tests.fuzz $$target --runs=$(FUZZ_RUNS) || exit $$?; done
 
 bench: data-is-set $(READY) torch ## speed beside PyTorch's, an hour and a half on two quiet cores: make bench DATA=folder of GLUE
 	$(BIN)/python -m benchmarks.step_time --rounds=10 --out=benchmarks/results/step_time.json

@@ -58,7 +58,14 @@ def _read(word: str) -> tuple[tuple[str, ...], int]:
     names, separator, number = word.partition("=")
     streams = tuple(names.split("+"))
     known = streams == (OF_A_SEED,) or all(stream in STREAMS for stream in streams)
-    if not (separator and known and number.isascii() and number.isdigit() and 2 <= int(number) <= 1000):
+    if not (
+        separator
+        and known
+        and number.isascii()
+        and number.isdigit()
+        and 2 <= int(number[:9]) <= 1000
+        and len(number) < 9
+    ):
         raise InputError(
             f"config field factors has {word!r}; it must be a source of chance and how many levels it has, from 2 to "
             f"1,000, such as subset=5; sources are {', '.join(STREAMS)}, some of them joined by +, and {OF_A_SEED}"

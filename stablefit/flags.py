@@ -204,11 +204,11 @@ def _spelled_out(argument: str) -> str:
     match = re.fullmatch(r"(--?config\.(\w+)=)[(\[]?(.*?)[)\]]?", argument)
     if match is None or match[2] not in FIELDS or FIELDS[match[2]].kind is not tuple:
         return argument
-    whole = re.fullmatch(r"range\((\d+)(?:,\s*(\d+))?\)", argument.removeprefix(match[1]))
+    whole = re.fullmatch(r"range\((\d{1,20})(?:,\s*(\d{1,20}))?\)", argument.removeprefix(match[1]))
     if whole:
         ends = (0, int(whole[1])) if whole[2] is None else (int(whole[1]), int(whole[2]))
         return match[1] + _listed(argument, *ends)
-    parts = [re.fullmatch(r"\s*(\d+)-(\d+)\s*", part) for part in match[3].split(",")]
+    parts = [re.fullmatch(r"\s*(\d{1,20})-(\d{1,20})\s*", part) for part in match[3].split(",")]
     if not any(parts):
         return argument
     listed = [

@@ -25,6 +25,8 @@ Key = jax.Array  # a typed JAX random key, shape ()
 _BLOCK = re.compile(
     r"(?:^|[/.])((?:(?:[a-z0-9]+_)*[a-z]*(?:layers?|blocks?)[_/.]?|h[_/.]))(\d+)(?=[/.]|$)", re.IGNORECASE
 )
+# Five repeats of anything, or groups, one behind the other.
+_MANY = re.compile(r"(?:(?:\.[*+][?+]?|\0[*+?]?)\.*){5}")
 _NO_BLOCK = re.compile(r"embed|norm", re.IGNORECASE)
 _EMBEDDINGS = re.compile(
     r"(?:^|[/.])(?:[^/.]*(?:embed|wte|wpe)[^/.]*(?=[/.]|$)|(?:cls|(?:cls|class|mask|dist)_token)$)", re.IGNORECASE
@@ -361,12 +363,14 @@ def _compile(pattern: str) -> re.Pattern[str]:
 def _may_take_for_ever(pattern: str) -> bool:
     """Whether a group that repeats, or has alternatives, is itself repeated without a limit, such as `(a+)+`, `(a|a)*`.
 
-    Matching steps back through all ways to part a name between the two: twice as many for each letter more.
+    Matching steps back through all ways to part a name between the two: twice as many for each letter more. What may
+    be left out is an alternative, as in `(a?){40}`; so are five repeats of anything one behind the other, `.*.*.*.*.*`.
     """
-    text = re.sub(r"\[(?:\\.|[^\]\\])+\]", "x", re.sub(r"\\.", "x", pattern))  # signs that stand for themselves
+    text = re.sub(r"\\(.)", lambda found: "." if found[1] in "wWsSdD" else "x", pattern)
+    text = re.sub(r"\[[^\]]+\]", ".", text)  # what stands for many letters is a dot, what for itself any letter
     while group := re.search(r"\((?:\?(?:[:=!]|<[=!]|P<\w+>))?([^()]*)\)", text):
-        branches = re.search(r"[*+{|\0]", group[1]) is not None
-        if branches and re.match(r"[*+]|\{\d*,\}|\{\d*,?\d{2,}\}", text[group.end() :]):
+        branches = re.search(r"[*+{|?\0]", group[1]) is not None
+        if _MANY.search(group[1]) or (branches and re.match(r"[*+]|\{\d*,\}|\{\d*,?\d{2,}\}", text[group.end() :])):
             return True
         text = text[: group.start()] + ("\0" if branches else "x") + text[group.end() :]
-    return False
+    return _MANY.search(text) is not None

@@ -109,7 +109,7 @@ def of_the_system(error: OSError) -> str:
 
 def place_of(error: BaseException, file: Path) -> str:
     """`file:line` of what in a person's own program failed: a config or a sweep."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_file():
         return f"{error.filename}:{error.lineno}"
     line, trace = 0, error.__traceback__
     while trace is not None:

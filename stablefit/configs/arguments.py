@@ -79,7 +79,8 @@ def read(arg: str) -> dict[str, str]:
             raise InputError(f"config argument {part!r} is unknown; there are {ALLOWED}")
         if name in given:
             raise InputError(f"config argument {name} is given twice, in {arg!r}; give it once")
-        if name in ("layers", "examples") and not (value.isascii() and value.isdecimal() and int(value)):
+        number = value.isascii() and value.isdecimal() and len(value) < 9 and int(value)
+        if name in ("layers", "examples") and not number:
             raise InputError(f"config argument {name} is {value!r}; it must be an integer from 1")
         if name == "method" and value not in METHODS:
             near = difflib.get_close_matches(value, METHODS, n=1)

@@ -110,13 +110,16 @@ def read_text(path: Path) -> str:
     if (at := content.find(b"\0")) >= 0:
         raise InputError(f"{path}:{_line_of(content, at)}: NUL byte; the file must be UTF-8 text (UTF-16 is not read)")
     try:
-        return content.decode("utf-8-sig")  # GLUE's MRPC starts with a byte order mark
+        text = content.decode("utf-8-sig")  # GLUE's MRPC starts with a byte order mark
     except UnicodeDecodeError as error:
         # The position is counted after the mark, if there is one.
         at = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
         raise InputError(
             f"{path}:{_line_of(content, at)}: not UTF-8 (byte 0x{content[at]:02x}); convert the file to UTF-8"
         ) from None
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty")
+    return text
 
 
 def _line_of(content: bytes, position: int) -> int:

@@ -135,9 +135,10 @@ def load_head(directory: str | Path, config: EncoderConfig, architecture: str = 
         with _open(file) as handle:
             for ours, theirs in names.items():
                 if theirs in handle.keys():  # noqa: SIM118 -- not a dict
-                    array = handle.get_tensor(theirs).astype(np.float32)
+                    array = _tensor(handle, file, theirs).astype(np.float32)
                     head[ours.removeprefix("head/")] = np.ascontiguousarray(array.T)
-    if set(head) != {"kernel", "bias"} or head["kernel"].shape[1:] != head["bias"].shape:
+    kernel, bias = (head.get(name, np.zeros(())) for name in ("kernel", "bias"))
+    if kernel.ndim != 2 or kernel.shape[1:] != bias.shape:
         raise InputError(f"{directory}: its weights hold no head of the names {', '.join(names.values())}")
     return head
 
@@ -202,8 +203,12 @@ def load_tree(file: Path) -> dict[str, Any]:
     """
     tree: dict[str, Any] = {}
     with _open(file) as handle:
-        for name in handle.keys():  # noqa: SIM118 -- not a dict
-            _put(tree, name, handle.get_tensor(name))
+        names = list(handle.keys())
+        held = {"/".join(parts[:i]) for parts in (name.split("/") for name in names) for i in range(1, len(parts))}
+        if both := held.intersection(names):
+            raise InputError(f"{file}: {_some(sorted(both))} is an array and holds others; write the file again")
+        for name in names:
+            _put(tree, name, _tensor(handle, file, name))
     return tree
 
 
@@ -264,7 +269,7 @@ def _read_tensors(stored: Mapping[str, _Tensor]) -> Iterator[tuple[str, np.ndarr
         with _open(file) as handle:
             for name, tensor in stored.items():
                 if tensor.file == file:
-                    yield name, handle.get_tensor(tensor.name).astype(np.float32), tensor.dtype
+                    yield name, _tensor(handle, file, tensor.name).astype(np.float32), tensor.dtype
 
 
 def _weight_files(directory: Path) -> list[Path]:
@@ -281,6 +286,13 @@ def _open(file: Path) -> Any:
         return safetensors.safe_open(file, framework="numpy")
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(f"{file}: cannot be read as safetensors ({_one_line(error)}); fetch it again") from None
+
+
+def _tensor(handle: Any, file: Path, name: str) -> np.ndarray:
+    try:
+        return handle.get_tensor(name)
+    except (safetensors.SafetensorError, AttributeError, TypeError, ValueError) as error:  # a type NumPy has not
+        raise InputError(f"{file}: {name[:120]} cannot be read ({_one_line(error)}); write it as float32") from None
 
 
 def _one_line(error: BaseException) -> str:

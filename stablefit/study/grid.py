@@ -87,10 +87,11 @@ def record(workdir: Path, sweep: Path, command: str, controls: Sequence[str] = (
         controls: the cells that are marked so.
     """
     file = workdir / "study.json"
-    old = json.loads(file.read_text()) if file.is_file() else {}
-    commands = [one for one in old.get("commands", []) if one != command]
+    old = _recorded(file) if file.is_file() else {}
+    before = old.get("commands")
+    commands = [one for one in before if one != command] if isinstance(before, list) else []
     new = {
-        "question": ast.get_docstring(ast.parse(sweep.read_text())) or "",
+        "question": ast.get_docstring(ast.parse(sweep.read_bytes())) or "",
         "commands": [*commands, command],
         "started": old.get("started") or datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes"),
         **({"controls": list(controls)} if controls else {}),
@@ -98,6 +99,16 @@ def record(workdir: Path, sweep: Path, command: str, controls: Sequence[str] = (
     }
     workdir.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps(new, indent=2) + "\n")
+
+
+def _recorded(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: is damaged; put back a copy of the file, or delete it")
+    return found
 
 
 def check_data(jobs: Mapping[str, Job], workdir: Path) -> None:

@@ -124,7 +124,7 @@ def record(workdir: Path, runs: Mapping[str, int]) -> dict[str, Any]:
     file = workdir / "study.json"
     try:
         known = json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(known, dict):
         return {}

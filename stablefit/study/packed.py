@@ -12,8 +12,6 @@ import functools
 import json
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -200,7 +198,7 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, KeyError, ValueError, EOFError, TypeError, IndexError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # zipfile's, zlib's and NumPy's own
         raise InputError(f"{file}: cannot be read ({error}); {REMEDY}") from None
 
 
@@ -279,8 +277,8 @@ class Study:
         for kind in ("steps", "evaluations"):
             columns, absent = _under(arrays, f"{kind}/"), _under(arrays, f"absent/{kind}/")
             counts = arrays.get(kind, np.zeros(0))
-            if counts.shape != (len(self._order),) or counts.dtype.kind not in "iu":
-                raise InputError(f"{file}: is of {len(counts)} runs, {RUNS} of {len(self._order)}; {REMEDY}")
+            if counts.shape != (len(self._order),) or counts.dtype.kind not in "iu" or (counts < 0).any():
+                raise InputError(f"{file}: is of {counts.size} runs, {RUNS} of {len(self._order)}; {REMEDY}")
             if any(column.shape != (counts.sum(),) for column in (*columns.values(), *absent.values())):
                 raise InputError(f"{file}: its columns of {kind} are not of one length; {REMEDY}")
             found[kind] = counts, columns, absent
@@ -298,12 +296,13 @@ class Study:
         if not arrays:
             return {}
         file, total = self.folder / PREDICTIONS, arrays.get("total", np.array(-1))
-        if total != len(self._order):
+        if total.shape or total != len(self._order):
             raise InputError(f"{file}: is of {total} runs, {RUNS} of {len(self._order)}; {REMEDY}")
         places: dict[int, tuple[int, int]] = {}
         for number, runs in _under(arrays, "runs/").items():
             parts = [f"{part}/{number}" for part in ("said", "labels", "ids", "classes")]
-            if not all(part in arrays for part in parts) or arrays[parts[0]].shape[:1] != runs.shape:
+            whole = number.isdecimal() and runs.ndim == 1 and runs.dtype.kind in "iu"
+            if not whole or not all(part in arrays for part in parts) or arrays[parts[0]].shape[:1] != runs.shape:
                 raise InputError(f"{file}: its test set {number} is not whole; {REMEDY}")
             places |= {int(run): (int(number), row) for row, run in enumerate(runs)}
         return places

@@ -8,7 +8,6 @@ import dataclasses
 import json
 import math
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, get_args
@@ -19,7 +18,7 @@ from stablefit import factors
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.factors import Factor
-from stablefit.study import packed
+from stablefit.study import ledger_rows, packed
 from stablefit.study.packed import Said
 from stablefit.study.statistics import Runs
 from stablefit.study.verdicts import sample
@@ -130,7 +129,7 @@ def _packed(study: packed.Study) -> Study:
         config, place = dict(setting.config), f"{study.folder / packed.STUDY}: cell {setting.name!r}"
         _check_config(config, place)
         facts = setting.facts.get("task")
-        task = tasks.get_task(config["task"]) if facts is None else _task(facts, place)
+        task = _known(config, place) if facts is None else _task(facts, place)
         files = _InFew(study, setting.name)
         cell = Cell(printable(setting.name), study.folder, config, [], setting.fingerprint, task, files)
         rows = _rows(cell, study.folder / packed.RUNS, study.rows[setting.name], packed.REMEDY)
@@ -211,7 +210,7 @@ def printable(text: str) -> str:
 def _loss(file: Path, number: int, line: Mapping[str, Any]) -> float:
     """The loss of a step; JSON has null for what is not finite."""
     value = line.get("loss", "absent")
-    if value is not None and not isinstance(value, int | float):
+    if value is not None and not isinstance(value, float) and not ledger_rows.is_number(value):
         raise InputError(f"{file}:{number}: loss is {value!r}, not a number; remove the seed's folder and its row")
     return math.nan if value is None else float(value)
 
@@ -236,12 +235,12 @@ class _InFolder:
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
                 outputs = stored["test_best"]
                 labels, ids, classes = (stored[name] if name in stored.files else np.zeros(0) for name in names)
-        except (OSError, KeyError, ValueError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
+            if kind == "classification":
+                outputs = outputs.argmax(-1)
+            elif kind == "multilabel":
+                outputs = (outputs > 0).astype(np.uint8)
+        except Exception as error:  # zipfile's, zlib's and NumPy's own
             raise InputError(f"{file}: holds no predictions ({error}); remove it and run the seed again") from None
-        if kind == "classification":
-            outputs = outputs.argmax(-1)
-        elif kind == "multilabel":
-            outputs = (outputs > 0).astype(np.uint8)
         return Said(outputs.reshape(-1), labels.reshape(-1), ids, classes)
 
 
@@ -264,6 +263,13 @@ def facts(task: tasks.Task) -> dict[str, Any] | None:
     if tasks.TASKS.get(task.name) == task:
         return None
     return {name: getattr(task, name) for name in ("name", "kind", "labels", "selection_metric", "report_metric")}
+
+
+def _known(config: Mapping[str, Any], place: str) -> tasks.Task:
+    try:
+        return tasks.get_task(config["task"])
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
 
 
 def _task(facts: Any, place: str) -> tasks.Task:
@@ -300,7 +306,7 @@ def _cell(folder: Path, name: str, fingerprint: str = "") -> Cell:
     if (described / bundle.FILE).is_file():
         task = bundle.Bundle.read(described).as_task()
     else:  # a folder of before there were bundles
-        task = tasks.get_task(config["task"])
+        task = _known(config, str(folder / "config.json"))
     cell = Cell(name, folder, config, [], fingerprint, task, _InFolder(folder))
     file = folder / "results.jsonl"
     rows = _rows(cell, file, _lines(file) if file.is_file() else [], "remove the line and run the study again")
@@ -310,7 +316,8 @@ def _cell(folder: Path, name: str, fingerprint: str = "") -> Cell:
 
 def _check_config(config: Mapping[str, Any], place: str) -> None:
     seeds = config.get("seeds")
-    if not isinstance(config.get("task"), str) or not isinstance(seeds, list) or not seeds:
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    if not isinstance(config.get("task"), str) or not whole or not seeds:
         raise InputError(f"{place} is no config of a run: it has no task or no seeds")
     try:
         factors.parse(str(config.get("factors") or ""))
@@ -320,50 +327,16 @@ def _check_config(config: Mapping[str, Any], place: str) -> None:
 
 def _rows(cell: Cell, file: Path, lines: Sequence[tuple[int, dict[str, Any]]], remedy: str) -> list[dict[str, Any]]:
     """The rows that can be used, by seed; of two of one seed the later."""
-    kinds = _ROW | (_STARTED if cell.started else {})
+    kinds = ledger_rows.ROW | (ledger_rows.STARTED if cell.started else {})
     rows = {}
     for number, row in lines:
-        wrong = _wrong(row, cell.task, kinds)
+        wrong = ledger_rows.wrong(row, cell.task, kinds)
         if not wrong and cell.fingerprint and row.get("fingerprint", cell.fingerprint) != cell.fingerprint:
             wrong = f"its row is of config {row['fingerprint']!r}, the cell's is {cell.fingerprint}"
         if wrong:
             raise InputError(f"{file}:{number}: {wrong}; {remedy}")
         rows[row["seed"]] = row
     return [rows[seed] for seed in sorted(rows)]
-
-
-_ROW: dict[str, type | tuple[type, ...]] = {
-    "seed": int,
-    "steps": int,
-    "validation": dict,
-    "test_best": dict,
-    "majority": (int, float),
-    "failed": bool,
-    "diverged": bool,
-    "seconds": (int, float),
-}
-_STARTED = {"stopped": str, "total_steps": int}  # what a row also has where seeds were compared
-
-
-# What a metric can be; a name stands for all that begin with it.
-_LIMITS = {"accuracy": (0, 1), "f1": (0, 1), "entity_f1": (0, 1), "r2": (-math.inf, 1), "rmse": (0, math.inf)}
-_LIMITS |= {"mae": (0, math.inf), **dict.fromkeys(("matthews", "pearson", "spearman"), (-1, 1))}
-
-
-def _wrong(row: Mapping[str, Any], task: tasks.Task, kinds: Mapping[str, type | tuple[type, ...]]) -> str:
-    """What is wrong with a row; nothing if it can be used."""
-    for name, kind in kinds.items():
-        if not isinstance(row.get(name), kind) or (kind is int and isinstance(row[name], bool)):
-            return f"field {name} is {row.get(name)!r}, which no finished run writes"
-    scores = {"test_best": task.report_metric, "validation": task.selection_metric}
-    for part, metric in scores.items():
-        value = row[part].get(metric, 0.0 if part == "validation" else None)
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            return f"{part} {metric} is {value!r}, not a number"
-        low, high = next((limits for name, limits in _LIMITS.items() if metric.startswith(name)), (-math.inf, math.inf))
-        if not low - 1e-6 <= value <= high + 1e-6:
-            return f"{part} {metric} is {value!r}, which no run can have"
-    return ""
 
 
 def _lines(file: Path) -> list[tuple[int, dict[str, Any]]]:

@@ -55,6 +55,8 @@ def line_of(row: dict[str, Any]) -> str:
     def finite(value: Any) -> Any:
         if isinstance(value, dict):
             return {name: finite(inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [finite(inner) for inner in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return json.dumps(finite(row), allow_nan=False) + "\n"

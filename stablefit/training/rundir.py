@@ -62,10 +62,14 @@ class RunDirectory:
         except OSError:
             self._lock.close()
             raise InputError(f"workdir {path} is in use by another process; wait for it, or give another") from None
-        self._tidy()
-        write_whole(config, json.dumps({**settings.values, "seeds": seeds}, indent=2) + "\n")
-        if data is not None and not (path / "data.json").is_file():
-            write_whole(path / "data.json", json.dumps(data._asdict(), indent=2) + "\n")
+        try:
+            self._tidy()
+            write_whole(config, json.dumps({**settings.values, "seeds": seeds}, indent=2) + "\n")
+            if data is not None and not (path / "data.json").is_file():
+                write_whole(path / "data.json", json.dumps(data._asdict(), indent=2) + "\n")
+        except BaseException:
+            self._lock.close()
+            raise
 
     def _tidy(self) -> None:
         """Removes what a kill left: the state of a seed that has its row, and half-written saves."""
@@ -91,10 +95,12 @@ class RunDirectory:
         try:
             old = json.loads(config.read_text())
             old = {name: tuple(value) if isinstance(value, list) else value for name, value in old.items()}
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise InputError(f"{config} is no config ({error}); give another --workdir") from None
         if "seeds" not in old:
             raise InputError(f"{config} is no config (it has no seeds); give another --workdir")
+        if not isinstance(old["seeds"], tuple) or not all(type(seed) is int for seed in old["seeds"]):
+            raise InputError(f"{config} is no config (its seeds are {old['seeds']!r}); give another --workdir")
         before, now = identity(old), settings.identity
         changed = [name for name in before.keys() | now.keys() if before.get(name) != now.get(name)]
         if changed:
@@ -130,7 +136,10 @@ class RunDirectory:
     def compared(self) -> dict[int, float]:
         """The score of every seed that has come to where seeds are compared."""
         file = self.path / "compared.jsonl"
-        rows = processes.from_first(read_lines(file) if file.is_file() else [])
+        rows = processes.from_first(seed_rows(file) if file.is_file() else [])
+        for number, row in enumerate(rows, start=1):
+            if type(row.get("score", "absent")) not in (int, float, type(None)):
+                raise InputError(f"{file}:{number}: its score is {row.get('score')!r}, not a number; delete the line")
         return {row["seed"]: -math.inf if row["score"] is None else row["score"] for row in rows}
 
     def compare(self, scores: Mapping[int, float]) -> None:
@@ -160,8 +169,9 @@ class RunDirectory:
         found = {}
         for file in self.path.glob("seed_*/row.json") if processes.is_first() else ():
             content = manifest.unsealed(file.read_bytes())
-            if content is not None and file.parent == self.seed(content["row"]["seed"]):
-                found[str(content["row"]["seed"])] = content
+            row = content.get("row") if content is not None else None
+            if isinstance(row, dict) and type(row.get("seed")) is int and file.parent == self.seed(row["seed"]):
+                found[str(row["seed"])] = content
         finished = self.results()
         told = processes.from_first(found)
         return {int(seed): content for seed, content in told.items() if int(seed) not in finished}
@@ -229,7 +239,7 @@ def _stored_digest(file: Path) -> Digest | None:
     try:
         stored = json.loads(file.read_text())
         return Digest(str(stored["digest"]), {str(name): int(n) for name, n in stored["examples"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file} is no record of a run's data ({error}); give another --workdir") from None
 
 
@@ -258,9 +268,9 @@ class MetricsFile:
         self.path = directory / "metrics.jsonl"
         text = self.path.read_text(errors="replace") if self.path.is_file() and step else ""
         rows = [
-            row for line in text.split("\n")[:-1] if (row := row_of(line)) is not None
+            row for line in text.split("\n")[:-1] if (row := row_of(line)) is not None and type(row.get("step")) is int
         ]  # saves matter more than logs
-        kept = [row for row in rows if row.get("step", step + 1) <= (evaluated if "split" in row else step)]
+        kept = [row for row in rows if row["step"] <= (evaluated if "split" in row else step)]
         missing = step - len({row["step"] for row in kept if "split" not in row})
         self.gap = f"{self.path}: {missing} of {step} steps have no line that can be read" if missing > 0 else ""
         write_whole(self.path, "".join(map(line_of, kept)))

@@ -136,7 +136,7 @@ def _value(name: str, value: Any) -> Any:
         hint = f"did you mean {near[0]}?" if near else "stablefit/fields.py lists every field"
         raise InputError(f"config field {name} is unknown; {hint}")
     if field.kind is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < 1e308 else math.inf if value > 0 else -math.inf
     if field.kind is tuple and type(value) in (list, range):
         value = tuple(value)
     wrong = type(value) is not field.kind or (

@@ -85,13 +85,19 @@ def _best(lines: list[str], delimiter: str) -> tuple[Dialect, list[list[str]], l
     best = None
     for dialect in _candidates(lines, delimiter):
         rows, starts, faults = _parse(lines, dialect)
-        # Two stray quotes can join rows to one of the right width. Where lines fit as they are, they are rows.
-        if not dialect.quoted and dialect.delimiter and not faults and best is not None and len(rows) != len(best[1]):
+        # Two stray quotes can join rows to one of the right width. Where lines fit as they are, they are rows, unless
+        # the header's names are in quotes too: then quotes are not of the texts.
+        fits = not dialect.quoted and dialect.delimiter and not faults and not _in_quotes(rows[0])
+        if fits and best is not None and len(rows) != len(best[1]):
             return dialect, rows, starts, faults
         if best is None or len(faults) < len(best[3]):
             best = (dialect, rows, starts, faults)
     assert best is not None
     return best
+
+
+def _in_quotes(names: list[str]) -> bool:
+    return all(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
 
 
 def _candidates(lines: list[str], delimiter: str) -> list[Dialect]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stablefit.errors import InputError
+from stablefit.errors import InputError, printed
 
 Cell = str | tuple[str, ...]  # a tuple is a list of a JSON or Parquet file: several labels
 Row = tuple[Cell, ...]
@@ -38,7 +38,7 @@ class TableError(InputError):
 
     def __init__(self, name: str, found: Sequence[Fault]):
         self.found = tuple(sorted(found))
-        self.faults = tuple(f"{name}:{fault.line}: {fault.what}" for fault in self.found)
+        self.faults = tuple(printed(f"{name}:{fault.line}: {fault.what}") for fault in self.found)
         more = len(self.faults) - 1
         rest = f"; and {more} more fault{'s' if more > 1 else ''}" if more else ""
         super().__init__(self.faults[0] + rest)

@@ -2,11 +2,12 @@
 
 import dataclasses
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from stablefit.data.tables import delimited, dialect, json_rows, spreadsheets
-from stablefit.data.tables.rows import Cell, Fault, Raw, Row, TableError, counted, left_out
+from stablefit.data.tables.rows import Cell, Fault, Raw, Row, TableError, counted, left_out, shown
 from stablefit.errors import InputError
 
 STANDARD_INPUT = "-"
@@ -101,6 +102,9 @@ def load(path: str | Path) -> tuple[Table, list[Fault]]:
     """
     name, suffix, content = _content(path)
     raw = _raw(name, suffix, content)
+    for column in raw.columns:
+        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in column):
+            raise InputError(f"{name}: the name {shown(column)} of a column holds what does not print; write it again")
     faults = list(raw.faults)
     rows: list[Row] = []
     lines: list[int] = []

@@ -104,7 +104,7 @@ def layout(path: str, found: Sequence[Sentence], word: int | None = None, tag: i
     for name, column in (("--text", word), ("--label", tag)):
         if column is not None and not 0 <= column < width:
             raise InputError(f"{path}: {name}={column + 1}: the file has {width} columns; give a number from 1")
-    columns = tag_columns(found)
+    columns = tuple(column for column in tag_columns(found) if column < width)  # most lines may be wider than the first
     entities = [column for column in columns if not _types(found, column) <= _CHUNKS]
     if tag is None and len(entities) > 1:
         told = " and ".join(f"column {c + 1} ({', '.join(sorted(_types(found, c))[:3])})" for c in entities)

@@ -162,8 +162,8 @@ def _columns(file: Path, asked: Asked) -> OwnTags:
 
 
 def _number(name: str, value: str) -> int | None:
-    if value and not (value.isascii() and value.isdecimal() and int(value)):
-        raise InputError(f"{name}={value}: a file of tags has no names of columns; give a number, from 1")
+    if value and not (value.isascii() and value.isdecimal() and len(value) < 9 and int(value)):
+        raise InputError(f"{name}={value[:40]}: a file of tags has no names of columns; give a number, from 1")
     return int(value) - 1 if value else None
 
 
@@ -204,7 +204,8 @@ def _utf16_of(file: Path) -> utf16.Fitting:
     for _, row in json_documents.rows(file):
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             continue
-        entities = [one for one in row.get(json_documents.field(row)) or () if _is_span(one)]
+        there = row.get(json_documents.field(row))
+        entities = [one for one in there if _is_span(one)] if isinstance(there, list) else []
         one = utf16.fitting(row["text"], entities)
         total = utf16.Fitting(*(a + b for a, b in zip(total, one, strict=True)))
     return total

@@ -58,7 +58,9 @@ class DebertaConfig(EncoderConfig):
         fields = dict(config_json)
         kinds = fields.get("pos_att_type") or []
         kinds = kinds.lower().split("|") if isinstance(kinds, str) else kinds
-        fields["pos_att_type"] = "|".join(sorted(str(kind).strip() for kind in kinds))
+        if isinstance(kinds, list):  # another value is refused below, as it is
+            kinds = "|".join(sorted(str(kind).strip() for kind in kinds))
+        fields["pos_att_type"] = kinds
         if isinstance(fields.get("norm_rel_ebd"), str):
             fields["norm_rel_ebd"] = fields["norm_rel_ebd"].strip().lower()
         return super().from_dict(fields, source)

@@ -64,10 +64,11 @@ class ModernBertConfig(EncoderConfig):
     @classmethod
     def from_dict(cls, config_json: Mapping[str, Any], source: str = "config.json") -> Self:
         config = super().from_dict(config_json, source)
-        every = config_json.get("global_attn_every_n_layers", 3)
-        n = config.num_hidden_layers
+        every, n = config_json.get("global_attn_every_n_layers", 3), config.num_hidden_layers
+        if type(every) is not int or every < 1:
+            raise InputError(f"{source}: global_attn_every_n_layers={every!r} is not allowed, it must be at least 1")
         types = config_json.get("layer_types") or [_LOCAL if i % every else _GLOBAL for i in range(n)]
-        if not isinstance(types, list) or len(types) != n or not set(types) <= set(_BASES):
+        if not isinstance(types, list) or len(types) != n or not all(kind in (*_BASES,) for kind in types):
             raise InputError(f"{source}: layer_types={types!r} is not allowed, it must be {n} of {', '.join(_BASES)}")
         bases = tuple(_base(kind, config_json, source) for kind in _BASES)
         return dataclasses.replace(config, layer_types=tuple(types), bases=bases)
@@ -83,12 +84,13 @@ class ModernBertConfig(EncoderConfig):
 def _base(kind: str, config_json: Mapping[str, Any], source: str) -> float:
     """The base of the rotary frequencies of a kind of block, under today's name or the old one."""
     old, default = _BASES[kind]
-    own = (config_json.get("rope_parameters") or {}).get(kind) or {}
-    if own.get("rope_type", "default") != "default" or config_json.get("rope_scaling"):
+    every = config_json.get("rope_parameters") or {}
+    own = (every.get(kind) if isinstance(every, dict) else every) or {}
+    if not isinstance(own, dict) or own.get("rope_type", "default") != "default" or config_json.get("rope_scaling"):
         raise InputError(f"{source}: rope_parameters={own!r} is not supported, allowed: rope_type 'default'")
     value = own.get("rope_theta", config_json.get(old, default))
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 1:
-        raise InputError(f"{source}: {old}={value!r} is not allowed, it must be a number above 1")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 < value < 1e38:
+        raise InputError(f"{source}: {old}={value!r} is not allowed, it must be a number above 1, below 1e38")
     return float(value)
 
 
