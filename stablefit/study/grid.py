@@ -21,7 +21,7 @@ from stablefit.factors import Factor
 from stablefit.study import comparison, launch, looks, variance, verdicts
 from stablefit.study.looks import Look
 from stablefit.study.verdicts import Judged, Scored
-from stablefit.training import bundle, loop, plan, processes, rundir
+from stablefit.training import bundle, ledger_rows, loop, plan, processes, rundir
 from stablefit.training.files import write_whole
 from stablefit.training.job import Job
 from stablefit.training.progress import Progress
@@ -205,6 +205,8 @@ def run(
             name: stack.enter_context(RunDirectory(workdir / "cells" / mark, jobs[name].settings, jobs[name].digest))
             for name, mark in marks.items()
         }
+        for name, folder in folders.items():
+            ledger_rows.check(folder.results().values(), jobs[name].task, folder.path / "results.jsonl")
         steps = {name: loop.planned_steps(job, list(folders[name].results().values())) for name, job in jobs.items()}
         work = sum(steps[name] * job.step_work for name, job in jobs.items())
         progress = stack.enter_context(

@@ -16,7 +16,7 @@ _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "^": r"\textasciicircum{}",
     "_": r"\_", "%": r"\%", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}", "−": "$-$", "–": "--", "\u00a0": "~", "²": "$^2$",
-    "“": "``", "”": "''",
+    "“": "``", "”": "''", "×": r"$\times$",
 }  # fmt: skip
 
 
@@ -31,18 +31,21 @@ def latex_text(text: str) -> str:
 
 
 def latex_table(group: Group) -> str:
-    """The verdicts of a group as a table of the package booktabs."""
+    """The verdicts of a group as a table of the package booktabs, as wide as the text of `article` at most."""
     base, compared = group.settings[0], forest.ordered(group)
     metric, data = readable.metric(group.task), readable.data_set(group.task)
     numbers = sorted({s.summary.n for s in (base, *compared) if s.summary})
     runs = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     caption = (
         f"Test {metric} on {data}: mean and SD over {runs} runs, difference from {base.name} with simultaneous "
-        f"{100 * (1 - ALPHA):.0f} % intervals, and verdict of a step-down max-t permutation test at {ALPHA}."
+        f"{100 * (1 - ALPHA):.0f} % intervals, and verdict of a step-down max-t permutation test at {ALPHA} "
+        "(–: no difference found)."
     )
     lines = [r"\begin{table}", r"  \centering", rf"  \caption{{{latex_text(caption)}}}"]
     lines += [
-        r"  \begin{tabular}{lrrrll}",
+        r"  \footnotesize",
+        r"  \setlength{\tabcolsep}{3pt}",
+        r"  \begin{tabular}{@{}p{0.25\linewidth}rrrll@{}}",
         r"    \toprule",
         r"    Setting & Mean & SD & Failed & Difference & Verdict \\",
     ]
@@ -57,8 +60,12 @@ def _latex_row(setting: Setting) -> str:
     if c is not None:
         bounds = "" if math.isnan(c.interval.low) else f" ({between(c.interval)})"
         difference = f"{signed(c.difference)}{bounds}"
-    cells = (setting.name, number(s.mean), number(s.sd), f"{s.n_failed}/{s.n}", difference, setting.judged.said)
+    cells = (setting.name, number(s.mean), number(s.sd), f"{s.n_failed}/{s.n}", difference, _short(setting.judged.said))
     return " & ".join(map(latex_text, cells)) + r" \\"
+
+
+def _short(said: str) -> str:
+    return {"no difference found": "–", "cannot decide": "undecided"}.get(said, said)
 
 
 def paragraph(group: Group) -> str:

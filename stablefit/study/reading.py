@@ -18,11 +18,11 @@ from stablefit import factors
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.factors import Factor
-from stablefit.study import ledger_rows, packed
+from stablefit.study import packed
 from stablefit.study.packed import Said
 from stablefit.study.statistics import Runs
 from stablefit.study.verdicts import sample
-from stablefit.training import bundle, manifest
+from stablefit.training import bundle, ledger_rows, manifest
 
 
 class Files(Protocol):

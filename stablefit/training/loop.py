@@ -12,7 +12,7 @@ import numpy as np
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.paths import Tree, key_for
-from stablefit.training import checkpoints, dealing, host, processes, stopping
+from stablefit.training import checkpoints, dealing, host, ledger_rows, processes, stopping
 from stablefit.training.cohort import Cohort
 from stablefit.training.evaluation import Evaluation, of_member, table
 from stablefit.training.job import Job
@@ -45,6 +45,7 @@ def run(
         Interrupted: SIGINT or SIGTERM came; the same call goes on from there.
     """
     seeds = job.settings.seeds if seeds is None else seeds
+    ledger_rows.check(directory.results().values(), job.task, directory.path / "results.jsonl")
     run_together(job, {"": directory}, progress, seeds, observers)
     rows = directory.results()
     return [rows[seed] for seed in seeds]

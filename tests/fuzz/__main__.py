@@ -6,6 +6,7 @@ An input that is at fault is written to build/fuzz/TARGET-crash-*, and the trace
 """
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=0, help="stop after so long; 0: not")
     asked = parser.parse_args(argv)
     try:
-        import atheris
+        atheris = importlib.import_module("atheris")
     except ImportError:
         print(MISSING, file=sys.stderr)
         return 2

@@ -275,7 +275,7 @@ def ledger(data: bytes) -> None:
         with rundir.RunDirectory(_RUN, _SETTINGS, rundir.Digest("0" * 12, {"train": 3})) as directory:
             before, scores = directory.results(), directory.compared()
             assert all(type(seed) is int for seed in before)
-            directory.dealt(), directory.promised()
+            _ = directory.dealt(), directory.promised()
             if name == "seed_0/metrics.jsonl":
                 metrics = rundir.MetricsFile(directory.seed(0), 5, 5)
                 metrics.add([{"step": 6, "loss": 1.0}])
@@ -346,7 +346,7 @@ def study(data: bytes) -> None:
             assert np.isfinite(losses.losses_RxS).all()
             assert len(losses.losses_RxS) + losses.n_diverged + losses.n_missing == len(cell.rows)
             reading.predictions(cell)
-            cell.missing, cell.design, cell.n_patient  # noqa: B018 -- what a report asks for
+            _ = cell.missing, cell.design, cell.n_patient  # what a report asks for
 
     said(looked_at, _CELL)
     sweep = PLACE / "a_sweep.py"

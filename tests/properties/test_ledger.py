@@ -89,6 +89,7 @@ def test_a_line_is_json_of_any_value(row):
 def test_a_sealed_text_is_as_it_was_or_none(content, place, change):
     text = bytearray(manifest.sealed(content).encode())
     found = manifest.unsealed(bytes(text))
+    assert found is not None
     assert manifest.sealed(found) == manifest.sealed(content)
     text[place % len(text)] ^= change
     assert manifest.unsealed(bytes(text)) is None

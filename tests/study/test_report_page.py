@@ -290,6 +290,8 @@ def test_latex_is_escaped(group):
     assert r"\textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{}\textbar{}x & " in table
     assert table.count("{") == table.count("}")
     assert table.isascii()
+    assert {row.removesuffix(r" \\").split(" & ")[-1] for row in rows} >= {"baseline", "better", "--"}  # it is narrow
+    assert paste.latex_text("5 draws × 4") == r"5 draws $\times$ 4"
 
 
 def test_a_paragraph_names_the_test(group):

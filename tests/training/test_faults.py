@@ -244,3 +244,42 @@ def test_a_training_set_of_one_class_is_said(tiny_root, tmp_path):
     assert "all training examples are of class 'entailment': nothing else can be learnt" in said
     whole = plan.announcement(job.load(settings.read(tiny.config(tiny_root, task="rte"))))
     assert "warning" not in whole
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda row: row.pop("best_step"), "field best_step is None, which no finished run writes"),
+        (lambda row: row.update(test_last={}), "test_last accuracy is None, not a number"),
+        (lambda row: row["test_best"].update(accuracy=7.0), "test_best accuracy is 7.0, which no run can have"),
+        (lambda row: row.update(failed="no"), "field failed is 'no', which no finished run writes"),
+    ],
+)
+def test_a_row_that_no_run_writes_is_named_by_run_and_grid(tiny_root, tmp_path, capsys, change, says):
+    config = tmp_path / "one.py"
+    config.write_text(
+        f"from pathlib import Path\nfrom tests import tiny\n\n\ndef get_config():\n"
+        f"    return tiny.config(Path({str(tiny_root)!r}), task='rte')\n"
+    )
+    sweep = tmp_path / "sweep.py"
+    sweep.write_text(f"def sweep(add):\n    add(config={str(config)!r}, name='one')\n")
+    mark = settings.read(tiny.config(tiny_root, task="rte")).fingerprint
+    row = {
+        "seed": 0, "fingerprint": mark, "steps": 6, "best_step": 3, "stopped": "", "majority": 0.5, "failed": False,
+        "diverged": False, "seconds": 1.0, "validation": {"accuracy": 0.6}, "test_best": {"accuracy": 0.6},
+        "test_last": {"accuracy": 0.6},
+    }  # fmt: skip
+    change(row)
+    for command, argv, folder in (
+        (main.main, [f"--config={config}"], tmp_path / "run"),
+        (grid.main, [f"--sweep={sweep}"], tmp_path / "study" / "cells" / mark),
+    ):
+        workdir = tmp_path / ("run" if command is main.main else "study")
+        folder.mkdir(parents=True)
+        values = settings.read(tiny.config(tiny_root, task="rte")).values
+        (folder / "config.json").write_text(json.dumps({**values, "seeds": [0]}))
+        (folder / "results.jsonl").write_text(json.dumps(row) + "\n")
+        assert command([*argv, f"--workdir={workdir}", "--quiet"]) == 2
+        err = capsys.readouterr().err
+        assert f"{folder / 'results.jsonl'}: row of seed 0: {says}" in err
+        assert "Traceback" not in err

@@ -1,11 +1,13 @@
-"""What a row of the ledger must be, so that a report can be made of it."""
+"""What a row of the ledger must be, so that a table or a report can be made of it."""
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from stablefit.data import tasks
+from stablefit.errors import InputError
 
 _NUMBER = (int, float)
 
@@ -19,6 +21,7 @@ ROW: dict[str, type | tuple[type, ...]] = {
     "diverged": bool,
     "seconds": _NUMBER,
 }
+_PRINTED = {"best_step": int, "test_last": dict, "stopped": str}  # what the table at the end shows beside
 STARTED = {"stopped": str, "total_steps": int}  # what a row also has where seeds were compared
 
 # What a metric can be; a name stands for all that begin with it.
@@ -47,3 +50,20 @@ def wrong(row: Mapping[str, Any], task: tasks.Task, kinds: Mapping[str, type | t
         if not low - 1e-6 <= value <= high + 1e-6:
             return f"{part} {metric} is {value!r}, which no run can have"
     return ""
+
+
+def check(rows: Iterable[Mapping[str, Any]], task: tasks.Task, file: Path) -> None:
+    """Refuses rows that the table at the end of a run, or of a study, cannot be made of.
+
+    Raises:
+        InputError: names the file, the row and what is wrong with it.
+    """
+    for row in rows:
+        said = wrong(row, task, ROW | _PRINTED)
+        if not said and not is_number(row["test_last"].get(task.report_metric)):
+            said = f"test_last {task.report_metric} is {row['test_last'].get(task.report_metric)!r}, not a number"
+        if said:
+            raise InputError(
+                f"{file}: row of seed {row.get('seed')}: {said}; put back a copy of the file, or delete the row and "
+                "run the seed again"
+            )
