@@ -6,7 +6,8 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -59,12 +60,13 @@ def run(usage: str, body: Callable[[Sequence[str]], int], argv: Sequence[str] | 
 def guarded(call: Callable[[], int]) -> int:
     """The exit code of `call`, or of what it raised that a person can do something about, said in one line."""
     try:
-        return call()
+        with _ended_by_ctrl_c():
+            return call()
     except InputError as error:
         tell(" ".join(str(error).split()))
         return 2
     except KeyboardInterrupt:  # before the first step, or asked twice
-        tell("interrupted; what was saved before is as it was")
+        tell(_INTERRUPTED)
         return SIGNALLED + signal.SIGINT
     except ModuleNotFoundError as error:
         said = extras.remedy(error)
@@ -86,6 +88,51 @@ def guarded(call: Callable[[], int]) -> int:
         return 2
 
 
+_SWALLOWED = 4.0  # seconds after Ctrl-C in which the program must have ended, or begun to
+
+
+@contextlib.contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Ctrl-C ends the program also where its exception is lost: in a callback of the collector, or in a library.
+
+    Nothing is lost by it: files are written whole, and a run that is asked to stop has a handler of its own.
+    """
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    timers: list[threading.Timer] = []
+    before = sys.unraisablehook
+
+    def asked(*_: object) -> None:
+        timer = threading.Timer(_SWALLOWED, _end)
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
+        raise KeyboardInterrupt
+
+    def lost(what: "sys.UnraisableHookArgs") -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            _end()
+        before(what)
+
+    signal.signal(signal.SIGINT, asked)
+    sys.unraisablehook = lost
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in timers:
+            timer.cancel()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end() -> None:
+    tell(_INTERRUPTED)
+    os._exit(SIGNALLED + signal.SIGINT)
+
+
+_INTERRUPTED = "interrupted; what was saved before is as it was"
 _REMEDIES = {
     errno.ENOSPC: "free some space; the same command goes on",
     errno.EDQUOT: "free some space; the same command goes on",

@@ -37,7 +37,10 @@ def test_before_the_first_step(name, after, tmp_path):
     assert process.stderr.readline() == "ready\n"
     time.sleep(after)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     if process.returncode in (0, 2) and name == "report":
         return  # it was done before
     assert process.returncode == 130, (out, err)
@@ -55,6 +58,41 @@ def test_under_a_reader_that_ends_too(tmp_path):
             pass
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
+
+
+IN_A_LIBRARY = """
+            try:
+                print("ready", file=sys.stderr, flush=True); time.sleep(60)
+            except BaseException:
+                time.sleep(60)
+"""
+IN_A_CALLBACK = """
+            def called(*_):
+                print("ready", file=sys.stderr, flush=True); time.sleep(60)
+            gc.callbacks.append(called); gc.collect()
+"""
+
+
+@pytest.mark.parametrize("lost", [IN_A_LIBRARY, IN_A_CALLBACK])
+def test_where_its_exception_is_lost(lost):
+    code = f"""if True:
+        import gc, sys, time
+        from stablefit import program
+        program._SWALLOWED = 0.3
+        def body(argv):
+            {lost}
+            return 0
+        program.leave(program.run("", body, ["x"]))
+    """
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    try:
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err == "stablefit: interrupted; what was saved before is as it was\n"
 
 
 def test_a_full_disk_under_the_output_is_said(tmp_path):
