@@ -4,18 +4,13 @@ A target puts the bytes where its reader looks, calls the reader, and looks at w
 is a fault: another exception, a message that is no line, names no place, or a result that cannot be.
 """
 
-import ast
 import functools
 import json
 import logging
-import os
 import re
 import shutil
-import tempfile
-import unicodedata
 import warnings
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,59 +19,19 @@ from stablefit import declaring, factors, flags, paths
 from stablefit.configs import base
 from stablefit.data import readers, tasks
 from stablefit.data.tables import own
-from stablefit.data.tables.rows import TableError
 from stablefit.data.tags import own_tags
-from stablefit.errors import InputError
 from stablefit.fields import FIELDS
 from stablefit.models import hf
 from stablefit.models.config import EncoderConfig
 from stablefit.study import grid, packed, reading
 from stablefit.study.runs_table import flat
 from stablefit.training import rundir, settings
+from tests.fuzz.outcome import PLACE, choice, said, written
+from tests.fuzz.programs import is_harmless
 
-PLACE = Path(tempfile.mkdtemp(prefix="stablefit-fuzz-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
 MOST = 20_000  # bytes that a target looks at
 
 Target = Callable[[bytes], None]
-_CONTROL = {"Cc", "Cs", "Zl", "Zp"}
-
-
-def said(call: Callable[[], Any], *places: object) -> Any:
-    """What a call gives; None for an InputError, which must be one line that prints and holds one of the places."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of Python's own, on a regular expression
-            return call()
-    except InputError as error:
-        check_line(str(error), places)
-        if isinstance(error, TableError):
-            for line in error.listing():
-                check_prints(line)
-        return None
-
-
-def check_line(text: str, places: Iterable[object]) -> None:
-    """A message as a terminal can take it, with one of the places in it."""
-    assert text, "the message is empty"
-    check_prints(text)
-    assert any(str(place) in text for place in places), f"the message names none of {[*map(str, places)]}: {text!r}"
-
-
-def check_prints(text: str) -> None:
-    assert not _CONTROL.intersection(map(unicodedata.category, text)), f"is not one line that prints: {text!r}"
-
-
-def written(name: str, content: bytes) -> Path:
-    """A file of this content."""
-    file = PLACE / name
-    file.write_bytes(content)
-    return file
-
-
-def _choice(data: bytes, among: list[Any]) -> tuple[Any, bytes]:
-    """One of the values, as the first byte says, and the other bytes."""
-    return among[(data[0] if data else 0) % len(among)], data[1:]
-
 
 # --- texts, sentences, documents
 
@@ -85,7 +40,7 @@ _SUFFIXES = [".csv", ".tsv", ".jsonl", ".json", ".txt", ".tab"]
 
 def tables(data: bytes) -> None:
     """A person's own table; the first byte says how it is called."""
-    suffix, content = _choice(data, _SUFFIXES)
+    suffix, content = choice(data, _SUFFIXES)
     file = written(f"table{suffix}", content)
     for skip_bad in (False, True):
         found = said(lambda skip_bad=skip_bad: own.read(file, skip_bad=skip_bad), file)
@@ -114,7 +69,7 @@ def check_texts(table: Any, texts: Any) -> None:
 
 def workbook(data: bytes) -> None:
     """What is called a workbook, or a Parquet file."""
-    suffix, content = _choice(data, [".xlsx", ".parquet"])
+    suffix, content = choice(data, [".xlsx", ".parquet"])
     file = written(f"table{suffix}", content)
     said(lambda: own.read(file), file)
 
@@ -130,7 +85,7 @@ _TAG_ASKED = [
 
 def tags(data: bytes) -> None:
     """A file of words and tags, or of documents with entities."""
-    asked, content = _choice(data, _TAG_ASKED)
+    asked, content = choice(data, _TAG_ASKED)
     file = written("train.txt", content)
     said(lambda: own_tags.holds_tags(str(file)), file)
     found = said(lambda: own_tags.understand(file, asked), file, "--label", "--text", "--scheme")
@@ -155,7 +110,7 @@ _GLUE = [task for task in tasks.TASKS.values() if task.columns is not None]
 
 def glue(data: bytes) -> None:
     """A file of one of GLUE's tasks; the first byte says of which, and whether it is called .csv."""
-    (task, suffix), content = _choice(data, [(task, suffix) for task in _GLUE for suffix in (".tsv", ".csv")])
+    (task, suffix), content = choice(data, [(task, suffix) for task in _GLUE for suffix in (".tsv", ".csv")])
     file = written(f"train{suffix}", content)
     found = said(lambda: readers.read_examples(file, task), file)
     if found is not None:
@@ -228,7 +183,7 @@ def encoder_config(data: bytes) -> None:
 def weights(data: bytes) -> None:
     """model.safetensors: the header is what the bytes say, and all that follows is there."""
     _WEIGHTS.mkdir(exist_ok=True)
-    kind, content = _choice(data, ["whole", "header", "index"])
+    kind, content = choice(data, ["whole", "header", "index"])
     index = _WEIGHTS / "model.safetensors.index.json"
     index.unlink(missing_ok=True)
     file = _WEIGHTS / "model.safetensors"
@@ -264,7 +219,7 @@ _LEDGER = [
 
 def ledger(data: bytes) -> None:
     """A file of a run directory; the first byte says which."""
-    name, content = _choice(data, _LEDGER)
+    name, content = choice(data, _LEDGER)
     shutil.rmtree(_RUN, ignore_errors=True)
     with rundir.RunDirectory(_RUN, _SETTINGS):
         pass
@@ -332,7 +287,7 @@ def _files_of_cell() -> None:
 
 def study(data: bytes) -> None:
     """A file of a study in a working directory; the first byte says which."""
-    name, content = _choice(data, _STUDY)
+    name, content = choice(data, _STUDY)
     _files_of_cell()
     (_CELL / name).write_bytes(content)
 
@@ -369,7 +324,7 @@ def _good() -> dict[str, bytes]:
 
 def few(data: bytes) -> None:
     """A file of a packed study; the first byte says which."""
-    name, content = _choice(data, _PACKED)
+    name, content = choice(data, _PACKED)
     _FEW.mkdir(exist_ok=True)
     for other, good in _good().items():
         (_FEW / other).write_bytes(good)
@@ -383,62 +338,6 @@ def few(data: bytes) -> None:
                 dict(flat(row))
 
     said(looked_at, _FEW)
-
-
-# --- sweeps
-
-_HARMLESS = (
-    ast.Module,
-    ast.FunctionDef,
-    ast.arguments,
-    ast.arg,
-    ast.Expr,
-    ast.Call,
-    ast.keyword,
-    ast.Name,
-    ast.Load,
-    ast.Store,
-    ast.Constant,
-    ast.Tuple,
-    ast.List,
-    ast.Dict,
-    ast.Assign,
-    ast.Pass,
-    ast.Return,
-    ast.UnaryOp,
-    ast.USub,
-    ast.UAdd,
-    ast.Raise,
-    ast.Starred,
-    ast.For,
-    ast.Attribute,
-    ast.If,
-    ast.Compare,
-    ast.Eq,
-    ast.Subscript,
-    ast.Slice,
-)
-_CALLED = {"add", "str", "len", "ValueError", "KeyError", "print_"}
-
-
-def is_harmless(source: str | bytes) -> bool:
-    """Whether a program may be run: it is no program, or calls nothing but `add` and a few others, and ends."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return True
-    for node in ast.walk(tree):
-        if not isinstance(node, _HARMLESS):
-            return False
-        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _CALLED):
-            return False
-        if isinstance(node, ast.For) and not isinstance(node.iter, ast.Tuple | ast.List | ast.Constant):
-            return False
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
-            return False
-    return True
 
 
 def sweep(data: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import targets
+from tests.fuzz import outcome, programs, targets
 from tests.fuzz.__main__ import MISSING
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -25,19 +25,19 @@ def test_every_folder_is_of_a_target():
 
 
 def test_a_fault_is_noticed(monkeypatch):
-    monkeypatch.setitem(targets.TARGETS, "tables", lambda data: targets.said(lambda: [][0]))
+    monkeypatch.setitem(targets.TARGETS, "tables", lambda data: outcome.said(lambda: [][0]))
     with pytest.raises(IndexError):
         targets.check("tables", b"")
     with pytest.raises(AssertionError, match="not one line"):
-        targets.check_line("a\nb", ["a"])
+        outcome.check_line("a\nb", ["a"])
     with pytest.raises(AssertionError, match="names none"):
-        targets.check_line("something is wrong", ["config.json"])
+        outcome.check_line("something is wrong", ["config.json"])
 
 
 @pytest.mark.parametrize("source", ["import os", "open('a', 'w')", "while 1: pass", "x = ().__class__", "9 ** 9 ** 9"])
 def test_a_sweep_that_does_something_is_not_run(source):
-    assert not targets.is_harmless(source)
-    assert targets.is_harmless("def sweep(add):\n    add(config='rte', seeds=(0, 1))\n")
+    assert not programs.is_harmless(source)
+    assert programs.is_harmless("def sweep(add):\n    add(config='rte', seeds=(0, 1))\n")
 
 
 def test_without_atheris_a_line_says_how_to_get_it(tmp_path):
