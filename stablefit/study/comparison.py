@@ -91,10 +91,23 @@ def seeds_needed(settings: int, alpha: float = 0.05) -> int:
     return n
 
 
-def foretold(n: int, settings: int, alpha: float = 0.05, within_from: float = max_t.WITHIN_FROM) -> str:
-    """What a study of so many settings against a baseline, with n runs of each, can decide; in words."""
+def foretold(
+    n: int,
+    settings: int,
+    alpha: float = 0.05,
+    within_from: float = max_t.WITHIN_FROM,
+    unit: str = "seeds",
+    spread: str = "a run",
+) -> str:
+    """What a study of so many settings against a baseline, with n runs of each, can decide; in words.
+
+    Args:
+        within_from: as in `compare`.
+        unit: what n are counted.
+        spread: whose standard deviation a difference is told in.
+    """
     if n < MIN_SEEDS or not _possible(_sample([_blank(n)] * (settings + 1), within_from), alpha):
-        return f"cannot be given with {n} seeds; {seeds_needed(settings, alpha)} of each setting would do"
+        return f"cannot be given with {n} {unit}; {seeds_needed(settings, alpha)} of each setting would do"
     rng = np.random.default_rng(0)
     found = []
     for _ in range(8):  # over several groups of n numbers, so that the spread of these few is not what is said
@@ -105,7 +118,7 @@ def foretold(n: int, settings: int, alpha: float = 0.05, within_from: float = ma
         critical = np.full(settings, np.quantile(largest, 1 - looks.level(alpha, [1.0])))
         found.append(_reach(scores, critical, 1_999)[1].mean())
     found = np.mean(found)
-    return f"a difference of {found:.1f} standard deviations of a run would be found four times in five"
+    return f"a difference of {found:.1f} standard deviations of {spread} would be found four times in five"
 
 
 def _decided(

@@ -9,7 +9,7 @@ import numpy as np
 
 from stablefit.data.tasks import Task
 from stablefit.fields import FIELDS
-from stablefit.study import instability, looks, reading, statistics, variance, verdicts
+from stablefit.study import instability, looks, reading, statistics, verdicts
 from stablefit.study.comparison import Comparison
 from stablefit.study.looks import Look
 from stablefit.study.reading import Cell, Study
@@ -70,7 +70,6 @@ class Setting:
     selection: Selection | None  # in place of all these, where seeds were compared; None until they are all done
     control: bool = False  # judged apart from the others
     within: tuple[str, float] | None = None  # a better setting that this one contains and is no better than
-    split: variance.Split | None = None  # its variance by where it comes from, in a study with factors
 
     @property
     def name(self) -> str:
@@ -127,18 +126,12 @@ def _group(cells: list[Cell], looked: Sequence[Look], controls: Collection[str])
             None if judged[cell.name].runs is None else _agreement(cell),
             _selection(cell, baseline),
             cell.name in controls,
-            split=_split(cell, judged[cell.name]),
         )
         for cell, curve in zip(cells, curves, strict=True)
     ]
     settings = [dataclasses.replace(setting, within=_within(setting, settings)) for setting in settings]
     majority = next((float(row["majority"]) for cell in cells for row in cell.rows), math.nan)
     return Group(baseline.task, settings, majority, window)
-
-
-def _split(cell: Cell, judged: Judged) -> variance.Split | None:
-    runs = judged.runs
-    return None if runs is None else variance.split(runs.scores, runs.seeds, cell.design)
 
 
 def _within(setting: Setting, others: Sequence[Setting]) -> tuple[str, float] | None:

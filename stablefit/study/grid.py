@@ -18,7 +18,7 @@ from stablefit import factors, program
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.factors import Factor
-from stablefit.study import comparison, launch, looks, variance, verdicts
+from stablefit.study import comparison, launch, looks, verdicts
 from stablefit.study.looks import Look
 from stablefit.study.verdicts import Judged, Scored
 from stablefit.training import bundle, ledger_rows, loop, plan, processes, rundir
@@ -163,8 +163,10 @@ def _decidable(jobs: Mapping[str, Job]) -> list[str]:
             lines.append(f"verdict  {comparison.foretold(min(counts), len(counts) - 1)}{of}")
     draws = {factors.n_subsets(job.spec.factors) for job in jobs.values()}
     if len(jobs) > 1 and (fewest := min(draws)):
-        told = comparison.foretold(fewest, len(jobs) - 1, within_from=comparison.pairing_limit(verdicts.ALPHA))
-        told = told.replace("of a run", "of a draw's mean").replace(" seeds", " training draws")
+        limit = comparison.pairing_limit(verdicts.ALPHA)
+        told = comparison.foretold(
+            fewest, len(jobs) - 1, within_from=limit, unit="training draws", spread="a draw's mean"
+        )
         lines.append(f"draws    on other training sets {told}")
     return lines
 
@@ -287,8 +289,7 @@ def _of_factors(cells: Sequence[Scored], judged: Mapping[str, Judged]) -> str:
     sources: list[tuple[str, ...]] = []
     elsewhere: list[tuple[str, ...]] = []
     for cell in cells:
-        runs, c = judged[cell.name].runs, judged[cell.name].elsewhere
-        found = None if runs is None else variance.split(runs.scores, runs.seeds, cell.design)
+        found, c = judged[cell.name].split, judged[cell.name].elsewhere
         if found:
             header = ("sd from", *(part.name for part in found.components), "all together")
             parts = [*((part.sd, part.interval) for part in found.components), (found.sd, found.interval)]

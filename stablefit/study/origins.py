@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from stablefit import factors
 from stablefit.factors import Factor
 from stablefit.study import forest, overview, readable, variance
+from stablefit.study.comparison import Comparison
 from stablefit.study.document import Block, Heading, Paragraph, Table
 from stablefit.study.findings import Group, Setting
 from stablefit.study.variance import CONFIDENCE, Component
@@ -69,17 +70,16 @@ def _elsewhere(group: Group, level: int) -> list[Block]:
     ]
 
 
-def _told(group: Group, pairs: Sequence[tuple[Setting, object]]) -> str:
+def _told(group: Group, pairs: Sequence[tuple[Setting, Comparison]]) -> str:
     base = quoted(group.settings[0].name)
     held, lost, undecided = [], [], []
-    for setting, _ in pairs:
-        c = setting.judged.elsewhere
-        assert c is not None
+    for setting, c in pairs:
         here = setting.judged.outcome
         if c.verdict == "cannot decide":
             undecided.append(quoted(setting.name))
-        elif here in ("better", "worse") and c.verdict == here:
-            held.append(f"{quoted(setting.name)} is {here} than {base} ({signed(c.difference)}, {between(c.interval)})")
+        elif c.verdict in ("better", "worse"):
+            told = f"{signed(c.difference)}, {between(c.interval)}"
+            held.append(f"{quoted(setting.name)} is {c.verdict} than {base} ({told})")
         elif here in ("better", "worse"):
             lost.append(f"that {quoted(setting.name)} is {here}")
     said = [f"on training sets like these {listed(held)}"] if held else []
@@ -92,15 +92,15 @@ def _told(group: Group, pairs: Sequence[tuple[Setting, object]]) -> str:
 
 def _spread(group: Group, level: int) -> list[Block]:
     """The components of variance of each setting."""
-    settings = [setting for setting in group.settings if setting.split is not None]
+    settings = [setting for setting in group.settings if setting.judged.split is not None]
     if not settings:
         return []
     header = ("setting", "source", f"SD ({100 * CONFIDENCE:.0f}\u00a0%)", "share")
     rows = []
     for setting in settings:
-        assert setting.split is not None
-        parts = [(part.name, _sd(part), _share(part)) for part in setting.split.components]
-        whole = overview.with_interval(number(setting.split.sd), setting.split.interval)
+        assert setting.judged.split is not None
+        parts = [(part.name, _sd(part), _share(part)) for part in setting.judged.split.components]
+        whole = overview.with_interval(number(setting.judged.split.sd), setting.judged.split.interval)
         rows += [(setting.name, *row) for row in (*parts, ("all together", whole, ""))]
     table = Table(
         f"Where the spread on {readable.data_set(group.task)} comes from",
@@ -124,7 +124,7 @@ def _spread(group: Group, level: int) -> list[Block]:
 
 def _largest(settings: Sequence[Setting]) -> str:
     """The largest source of the first setting, in a sentence."""
-    split = settings[0].split
+    split = settings[0].judged.split
     assert split is not None
     largest = max(split.components, key=lambda part: part.sd)
     if math.isnan(largest.share):

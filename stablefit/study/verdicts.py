@@ -8,7 +8,7 @@ import numpy as np
 from stablefit import factors
 from stablefit.data.tasks import Task
 from stablefit.factors import Factor
-from stablefit.study import comparison, max_t, statistics
+from stablefit.study import comparison, max_t, statistics, variance
 from stablefit.study.comparison import Comparison
 from stablefit.study.looks import Look
 from stablefit.training import stopping
@@ -48,6 +48,7 @@ class Judged(NamedTuple):
     unit: Literal["seeds", "folds"]  # what is compared: runs, or in cross-validation the means of the folds
     best: Row | None  # in place of all these, of seeds that were compared: the one that is best on validation
     elsewhere: Comparison | None = None  # with the baseline's on other training sets: of the means of training draws
+    split: variance.Split | None = None  # of a study with factors: the variance of its scores by where it comes from
 
     @property
     def said(self) -> str:
@@ -91,6 +92,7 @@ def judge(cells: Sequence[Scored], task: Task, looked: Sequence[Look] = ()) -> d
             "folds" if folded else "seeds",
             stopping.best_of_started(cell.rows, task.selection_metric) if cell.started and cell.rows else None,
             elsewhere.get(cell.name),
+            None if own is None else variance.split(own.scores, own.seeds, cell.design),
         )
 
     return {cell.name: one(cell) for cell in cells}
@@ -125,12 +127,8 @@ def _of_draws(cells: Sequence[Scored], runs: Mapping[str, statistics.Runs]) -> d
             and n
             and len({factors.levels(cell.design, seed) for seed in own.seeds}) == (factors.combinations(cell.design))
         ):
-            draw = np.array([factors.streams(cell.design, seed)["subset"] for seed in own.seeds])
-            found[cell.name] = statistics.Runs(
-                np.array([own.scores[draw == i].mean() for i in range(n)]),
-                np.array([own.failed[draw == i].any() for i in range(n)]),
-                range(n),
-            )
+            draws = [factors.streams(cell.design, seed)["subset"] for seed in own.seeds]
+            found[cell.name] = _means(own, draws)
     return found
 
 
@@ -139,10 +137,16 @@ def of_folds(rows: Sequence[Row], task: Task) -> statistics.Runs:
 
     A fold has failed where one of its runs has.
     """
-    folds = sorted({row["fold"] for row in rows})
-    parts = [sample([row for row in rows if row["fold"] == fold], task) for fold in folds]
+    return _means(sample(rows, task), [row["fold"] for row in rows])
+
+
+def _means(runs: statistics.Runs, of: Sequence[int]) -> statistics.Runs:
+    """One observation for each group that `of` names the runs' of: their mean; it has failed where one of them has."""
+    marks, place = np.unique(of, return_inverse=True)
+    parts = [place == i for i in range(len(marks))]
+    scores, failed = ([values[part] for part in parts] for values in (runs.scores, runs.failed))
     return statistics.Runs(
-        np.array([part.scores.mean() for part in parts]), np.array([part.failed.any() for part in parts]), folds
+        np.array([part.mean() for part in scores]), np.array([part.any() for part in failed]), marks.tolist()
     )
 
 

@@ -1,6 +1,6 @@
 """Faults of machines and people, set against the commands as they are: one table, tried and clean.
 
-    python -m tests.faults                                                     # make faults: about three minutes
+    python -m tests.faults                                                     # make faults
     python -m tests.faults --full --out=benchmarks/results/faults.json         # make faults-full
 
 A fault is clean if the command ends as it should (code 2 and one line, or the signal's code, never a traceback), and

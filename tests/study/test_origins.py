@@ -1,5 +1,6 @@
 """The report of a study with factors: where the spread comes from, and what holds on other training sets."""
 
+import dataclasses
 import json
 import re
 
@@ -8,7 +9,7 @@ import pytest
 
 from stablefit.errors import InputError
 from stablefit.study import document, findings, grid, origins, reading, report
-from stablefit.study.document import Table
+from stablefit.study.document import Paragraph, Table
 from stablefit.training.files import line_of
 from tests.study.written import write_study
 
@@ -34,7 +35,7 @@ def test_where_the_spread_comes_from_and_what_holds_elsewhere(drawn):
     assert "## On other training sets" in text
     assert "on training sets like these" in text.lower()
     assert re.search(r"Of the variance of standard \d+\s% \(\d+ to \d+\) comes from the training draw", text)
-    split = group.settings[0].split
+    split = group.settings[0].judged.split
     assert split.components[0].sd == pytest.approx(0.03 * np.std(range(6), ddof=1), rel=0.3)
     blocks = origins.sections(group, 2)
     [elsewhere, spread] = [block for block in blocks if isinstance(block, Table)]
@@ -43,6 +44,19 @@ def test_where_the_spread_comes_from_and_what_holds_elsewhere(drawn):
     assert [row[:2] for row in spread.rows[:4]] == [
         ("standard", name) for name in ("training draw", "seed", "the rest", "all together")
     ]  # fmt: skip
+
+
+def test_a_setting_that_differs_elsewhere_alone_is_told(drawn):
+    """Many draws with few seeds may decide of draws what they do not of runs."""
+    [group] = findings.analyse(reading.load(drawn))
+    base, other = group.settings
+    undecided = dataclasses.replace(other, judged=other.judged._replace(outcome="no difference found"))
+    [said, *_] = [
+        block.text
+        for block in origins.sections(dataclasses.replace(group, settings=[base, undecided]), 2)
+        if isinstance(block, Paragraph)
+    ]
+    assert said.startswith("On training sets like these other is better than standard (+0.0")
 
 
 def test_a_study_without_factors_says_nothing_of_them(tmp_path):
