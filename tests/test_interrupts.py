@@ -15,11 +15,15 @@ COMMANDS = {
 }
 
 
+# What a shell starts in the background ignores Ctrl-C, and so does all that it starts, such as this test.
+LISTENS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 def start(command, place, **streams):
     (place / "t.csv").write_text("text,label\n" + "".join(f"text number {i},{'ab'[i % 2]}\n" for i in range(60)))
     argv = [word.replace("PLACE", str(place)) for word in command]
     # Python itself would exit on a signal while it starts: the first line of a trace says that it no longer does.
-    code = "import sys, runpy; from stablefit import program; old = program.run\n"
+    code = f"{LISTENS}import sys, runpy; from stablefit import program; old = program.run\n"
     code += "def run(usage, body, argv):\n"
     code += "    def told(argv):\n        print('ready', file=sys.stderr, flush=True); return body(argv)\n"
     code += "    return old(usage, told, argv)\n"
@@ -75,7 +79,9 @@ IN_A_CALLBACK = """
 
 @pytest.mark.parametrize("lost", [IN_A_LIBRARY, IN_A_CALLBACK])
 def test_where_its_exception_is_lost(lost):
-    code = f"""if True:
+    code = (
+        LISTENS
+        + f"""if True:
         import gc, sys, time
         from stablefit import program
         program._SWALLOWED = 0.3
@@ -84,6 +90,7 @@ def test_where_its_exception_is_lost(lost):
             return 0
         program.leave(program.run("", body, ["x"]))
     """
+    )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
