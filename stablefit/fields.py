@@ -318,8 +318,8 @@ class Policy:
     cohort_size: int = _machine(
         0, "Runs in one compiled program; 0: chosen by the device (1 on a CPU).", may.COUNT_OR_ZERO, names_run=False
     )
-    keep: Literal["best_and_last", "best", "none"] = _machine(
-        "best_and_last", "Parameters that are kept at the end.", names_run=False
+    keep: Literal["best", "best_and_last", "none"] = _machine(
+        "best", "Parameters that are kept at the end; the last ones are read by nothing here.", names_run=False
     )
     checkpoint_minutes: float = _machine(
         5.0, "How much work an unannounced kill may cost; a signal costs none.", may.RATE, names_run=False

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -191,6 +192,28 @@ def test_clean_asks(study, capsys, monkeypatch):
     assert clean.main([str(study)]) == 0
     assert "\nRemove them? [y/N] removed 4 folders" in capsys.readouterr().out
     assert contents(study) < before
+
+
+def test_clean_lists_what_no_cell_names_and_removes_it_when_told(study, capsys, monkeypatch):
+    """A sweep whose cell was edited has left the old cell's folder."""
+    old, new = (study / "cells" / mark for mark in ("aaaaaaaaaaaa", "bbbbbbbbbbbb"))
+    (study / "cells" / "a").rename(old)
+    (study / "cells" / "b").rename(new)
+    (study / "cells.txt").write_text("bbbbbbbbbbbb  rate 0.2\n")
+    kept = contents(study)
+    assert clean.main([str(study), "--keep=none", "--yes"]) == 0
+    listed = capsys.readouterr().out
+    assert listed.startswith(f"{old}: no cell of the sweep has this setting; 2 seeds finished, ")
+    assert "\n--unnamed removes it\nremoved 8 folders of parameters" in listed
+    shutil.rmtree(old / "seed_0")
+    old.rename(old.with_name(".aaaaaaaaaaaa.removed"))  # as a kill leaves it
+    assert clean.main([str(study), "--unnamed", "--yes"]) == 0
+    assert f"removed 1 cells that no sweep names in {study}, " in capsys.readouterr().out
+    assert [path.name for path in (study / "cells").iterdir()] == ["bbbbbbbbbbbb"]
+    assert contents(study) < kept
+    assert clean.main([str(study), "--unnamed", "--yes"]) == 0
+    assert capsys.readouterr().out == f"{study} holds no cells that no sweep names that would go\n"
+    assert clean.main([str(study), "--unnamed", "--keep=none"]) == 2
 
 
 def test_clean_goes_on_where_it_was_killed(study):

@@ -83,6 +83,7 @@ def config(root: Path, **changes: Any) -> ConfigDict:
         epochs=1.0,
         evaluations=2,
         learning_rate=1e-2,
+        keep="best_and_last",  # the last parameters are what tests compare
     )
     values.update(changes)
     return values

@@ -14,15 +14,18 @@ from stablefit import program
 from stablefit.errors import InputError
 
 USAGE = """\
-usage: stablefit clean WORKDIR [--keep=best|none] [--yes]
+usage: stablefit clean WORKDIR [--keep=best|none] [--unnamed] [--yes]
 
 Removes parameters of finished runs, after it has said how much that frees and
 has asked. Scores, metrics and predictions stay, and so does what an unfinished
-run goes on from and the model that `stablefit fit` keeps.
+run goes on from and the model that `stablefit fit` keeps. Cells of a study that
+its sweep has no more, because it was edited, are listed.
 
   WORKDIR        the --workdir of a run or of a study, or a folder of them
   --keep=best    the last parameters go, the best on validation stay (default)
   --keep=none    both go: predict, export and init_from cannot use the run
+  --unnamed      instead, the cells that the sweep has no more: all of them,
+                 scores too
   --yes          do not ask
   --help         this text
 """
@@ -38,28 +41,36 @@ def _run(argv: Sequence[str]) -> int:
     parser = program.Arguments()
     parser.add_argument("workdir")
     parser.add_argument("--keep", choices=("best", "none"), default="best")
+    parser.add_argument("--unnamed", action="store_true")
     parser.add_argument("--yes", action="store_true")
     given = parser.parse_args(argv)
+    if given.unnamed and given.keep != "best":
+        raise InputError("--unnamed and --keep are both given; give one of them")
     workdir = Path(given.workdir)
     if not workdir.is_dir():
         raise InputError(f"workdir {given.workdir!r} is not a folder; give that of a run or of a study")
+    left = unnamed(workdir)
     runs = sorted(file.parent for file in workdir.rglob("results.jsonl") if (file.parent / "config.json").is_file())
-    if not runs:
+    if not runs and not left:
         raise InputError(f"workdir {given.workdir!r} holds no finished run; give that of a run or of a study")
     with contextlib.ExitStack() as stack:
-        for run in runs:
+        for run in left if given.unnamed else runs:
             stack.enter_context(_alone(run))
-        return _clean([folder for run in runs for folder in parameters(run, given.keep)], workdir, given.yes)
+        if given.unnamed:
+            return _clean(left, "cells that no sweep names", workdir, given.yes)
+        for cell in left:
+            print(f"{cell}: no cell of the sweep has this setting; {_finished(cell)} finished, {_size([cell])}")
+        if left:
+            print(f"--unnamed removes {'it' if len(left) == 1 else 'them'}")
+        folders = [folder for run in runs for folder in parameters(run, given.keep)]
+        return _clean(folders, "folders of parameters", workdir, given.yes)
 
 
-def _clean(folders: Sequence[Path], workdir: Path, yes: bool) -> int:
-    from stablefit.training.plan import in_words
-
+def _clean(folders: Sequence[Path], kind: str, workdir: Path, yes: bool) -> int:
     if not folders:
-        print(f"{workdir} holds no parameters that would go")
+        print(f"{workdir} holds no {kind.removeprefix('folders of ')} that would go")
         return 0
-    size = in_words(sum(file.lstat().st_size for folder in folders for file in folder.rglob("*")))
-    what = f"{len(folders)} folders of parameters in {workdir}, {size}"
+    what = f"{len(folders)} {kind} in {workdir}, {_size(folders)}"
     if not yes:
         if not sys.stdin.isatty():
             raise InputError(f"{what}: nobody can be asked whether they may go; give --yes")
@@ -71,6 +82,36 @@ def _clean(folders: Sequence[Path], workdir: Path, yes: bool) -> int:
         remove(folder)
     print(f"removed {what}")
     return 0
+
+
+def _size(folders: Sequence[Path]) -> str:
+    from stablefit.training.plan import in_words
+
+    return in_words(sum(file.lstat().st_size for folder in folders for file in folder.rglob("*")))
+
+
+def _finished(run: Path) -> str:
+    from stablefit.training.rundir import seed_rows
+
+    n = len(seed_rows(run / "results.jsonl")) if (run / "results.jsonl").is_file() else 0
+    return f"{n} seed{'' if n == 1 else 's'}"
+
+
+def unnamed(workdir: Path) -> list[Path]:
+    """The folders of cells that the cells.txt of their study does not name: of a sweep that was edited, or cut.
+
+    Args:
+        workdir: of a study, or a folder of them.
+    """
+    from stablefit.study.reading import cell_names
+
+    left = []
+    for file in sorted(workdir.rglob("cells.txt")):
+        named = {mark for mark, _ in cell_names(file)}
+        folders = sorted((file.parent / "cells").glob("*"))
+        ours = [folder for folder in folders if (folder / "config.json").is_file() or folder.name.endswith(REMOVED)]
+        left += [folder for folder in ours if folder.name not in named and not folder.is_symlink()]
+    return left
 
 
 def parameters(run: Path, keep: str) -> list[Path]:

@@ -110,7 +110,7 @@ def load(workdir: Path) -> Study:
         InputError: not a directory of a study or a run, or a file in it is damaged.
     """
     if (workdir / "cells.txt").is_file():
-        cells = [_cell(workdir / "cells" / mark, name, mark) for mark, name in _names(workdir / "cells.txt")]
+        cells = [_cell(workdir / "cells" / mark, name, mark) for mark, name in cell_names(workdir / "cells.txt")]
     elif (workdir / "config.json").is_file():
         cells = [_cell(workdir, printable(workdir.resolve().name))]
     elif packed.is_packed(workdir):
@@ -283,7 +283,7 @@ def _task(facts: Any, place: str) -> tasks.Task:
     return tasks.Task(facts["name"], kind, tuple(labels), None, "", facts["selection_metric"], facts["report_metric"])
 
 
-def _names(file: Path) -> list[tuple[str, str]]:
+def cell_names(file: Path) -> list[tuple[str, str]]:
     """Fingerprint and name of each cell."""
     found: list[tuple[str, str]] = []
     for number, line in enumerate(_text(file).split("\n"), start=1):

@@ -48,7 +48,7 @@ def test_a_default_is_allowed_and_is_of_the_documented_kind(name):
 
 
 def test_choices_come_from_the_annotation():
-    with pytest.raises(InputError, match="one of best_and_last, best, none"):
+    with pytest.raises(InputError, match="one of best, best_and_last, none"):
         settings.read({**base.get_config(), "keep": "all"})
     with pytest.raises(InputError, match="one of linear, bert, uncorrected"):
         settings.read({**base.get_config(), "schedule": "cosine"})

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from configs import base
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.fields import FIELDS
@@ -294,9 +295,13 @@ def test_cohort_size(result):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4), one.params, two.params)
 
 
-@pytest.mark.parametrize(("keep", "kept"), [("best_and_last", {"best", "last"}), ("best", {"best"}), ("none", set())])
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [("best_and_last", {"best", "last"}), ("best", {"best"}), ("none", set()), ("the default", {"best"})],
+)
 def test_keep(keep, kept, result, place, tmp_path):
-    run = run_in(tmp_path / "w", place, keep=keep)
+    """By default what predict, export and init_from read."""
+    run = run_in(tmp_path / "w", place, keep=base.get_config().keep if keep == "the default" else keep)
     assert {path.name for path in (tmp_path / "w" / "seed_0").iterdir() if path.is_dir()} == kept
     assert (run.metrics, run.rows) == (result().metrics, result().rows)
 
