@@ -1,4 +1,4 @@
-"""The one error that the programs turn into a line and exit code 2."""
+"""The errors that the programs turn into a line: of what the user gave, exit code 2; of a lost host, 1."""
 
 import unicodedata
 
@@ -15,6 +15,10 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return printed(super().__str__())
+
+
+class HostLost(RuntimeError):
+    """Another of the processes that do a run together has ended, so this one cannot go on."""
 
 
 def printed(text: str) -> str:

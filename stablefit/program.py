@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from stablefit import extras
-from stablefit.errors import InputError
+from stablefit.errors import HostLost, InputError
 
 SIGNALLED = 128  # plus the signal's number, as shells say it
 
@@ -65,6 +65,9 @@ def guarded(call: Callable[[], int]) -> int:
     except InputError as error:
         tell(" ".join(str(error).split()))
         return 2
+    except HostLost as error:
+        tell(str(error))
+        return 1
     except KeyboardInterrupt:  # before the first step, or asked twice
         tell(_INTERRUPTED)
         return SIGNALLED + signal.SIGINT

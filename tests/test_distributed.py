@@ -9,12 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from stablefit import flags, main
+from stablefit import flags, main, program
 from stablefit.errors import InputError
-from stablefit.training import checkpoints, rundir
+from stablefit.training import checkpoints, processes, rundir
 
 ROOT = Path(__file__).parent.parent
 
@@ -121,6 +122,33 @@ def test_what_cannot_be_found_out_is_named(arguments, tmp_path):
     assert done.stderr.count("\n") == 1
     assert "JAX_COORDINATOR_ADDRESS" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "lost"),
+    [
+        ("UNKNOWN: Gloo AllGather failed: [pair.cc:547] Connection closed by peer [127.0.0.1]:55501", True),
+        ("UNAVAILABLE: the coordination service found that task 3 stopped sending heartbeats", True),
+        ("RESOURCE_EXHAUSTED: Out of memory allocating 80 bytes", False),
+    ],
+)
+def test_a_host_that_is_lost_is_one_line(said, lost, monkeypatch, capsys, tmp_path):
+    """The process that is left says so, exit code 1; any other failure of the runtime stays what it is."""
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **_: None)
+
+    def body(_):
+        with processes.joined(tmp_path, True):
+            raise jax.errors.JaxRuntimeError(f"{said}\nmore of it")
+
+    if not lost:
+        with pytest.raises(jax.errors.JaxRuntimeError):
+            program.run("", body, ["go"])
+        return
+    assert program.run("", body, ["go"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"stablefit: another process has ended ({said[:40]}")
+    assert err.endswith("; the same command goes on from the last save\n")
+    assert err.count("\n") == 1
 
 
 def test_ray_and_distributed_exclude_each_other():

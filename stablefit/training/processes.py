@@ -6,6 +6,7 @@ Every process calls each function at the same point. In a process that is alone 
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from stablefit.errors import InputError
+from stablefit.errors import HostLost, InputError
 from stablefit.paths import Tree
 
 
@@ -32,6 +33,7 @@ def joined(workdir: Path, distributed: bool) -> Iterator[Path]:
 
     Raises:
         InputError: it cannot be found out which processes belong together.
+        HostLost: another of them ended; this one cannot go on without it.
     """
     if not distributed:
         yield workdir
@@ -47,9 +49,19 @@ def joined(workdir: Path, distributed: bool) -> Iterator[Path]:
         if not is_first():
             workdir = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "run"
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
-        yield workdir
+        try:
+            yield workdir
+        except jax.errors.JaxRuntimeError as error:
+            if not re.search(_OF_ANOTHER, str(error), re.IGNORECASE):
+                raise
+            said = str(error).strip().splitlines()[0][:150]
+            raise HostLost(f"another process has ended ({said}); the same command goes on from the last save") from None
     # A process that fails leaves at once, and with that ends the others. Together they leave when all are done.
     jax.distributed.shutdown()
+
+
+# What the libraries below JAX say of a process that is gone, on a CPU, a GPU and a TPU.
+_OF_ANOTHER = r"gloo|nccl|\bpeer\b|connection|coordination|heartbeat|UNAVAILABLE|DEADLINE_EXCEEDED"
 
 
 def _number(name: str) -> int | None:
