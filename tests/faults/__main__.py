@@ -5,156 +5,97 @@
 
 A fault is clean if the command ends as it should (code 2 and one line, or the signal's code, never a traceback), and
 the same command, given again, leaves the same bits as one that was never disturbed: rows, logs, parameters and
-predictions.
+predictions. Kinds that the file of --out has already are not tried again.
 """
 
 import argparse
-import errno
 import json
 import os
-import signal
+import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from tests.faults import children, trials
-from tests.faults.runs import Command, commands
-from tests.faults.trials import Told, Trial
+from tests.faults import hosts, trials
+from tests.faults.kinds import KINDS, LONG_KINDS, TOGETHER, Context, Kind, half_done
+from tests.faults.runs import commands
+from tests.faults.trials import Row
 
-
-class Context(NamedTuple):
-    """What trials are made of."""
-
-    root: Path
-    commands: Sequence[Command]
-    found: dict[str, tuple[int, dict[str, str]]]  # of each command: changes of files, and what it leaves
-    full: bool
-
-    def places(self, command: Command, few: int, many: int) -> list[int]:
-        """Numbers of changes, evenly over the command's."""
-        n = min(many if self.full else few, self.found[command.name][0])
-        return [1 + i * (self.found[command.name][0] - 1) // max(1, n - 1) for i in range(n)]
-
-    def workdirs(self, name: str) -> Iterator[Path]:
-        """New ones."""
-        place = self.root / name
-        place.mkdir()
-        return (place / str(i) for i in range(10**6))
-
-
-def kills(context: Context) -> Iterator[Trial]:
-    new = context.workdirs("killed")
-    few = {"two seeds": 5, "a cohort": 4, "compared seeds": 1, "a tagger": 1, "a grid": 2}
-    for command in context.commands:
-        expected = context.found[command.name][1]
-        places = context.places(command, few[command.name], 60)
-        for i, n in enumerate(places):
-            twice = (n, 1 + n // 2) if i % 3 == 2 else (n,)
-            yield trials.killed(command, next(new), expected, twice)
-
-
-def refusals(context: Context) -> Iterator[Trial]:
-    new = context.workdirs("refused")
-    for command in context.commands[: 5 if context.full else 1]:
-        for number in (errno.ENOSPC, errno.EIO, errno.EROFS):
-            for n in context.places(command, 2, 12):
-                yield trials.refused(command, next(new), context.found[command.name][1], n, number)
-
-
-def signals(context: Context) -> Iterator[Trial]:
-    new = context.workdirs("asked")
-    for command in context.commands[: 5 if context.full else 1]:
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            for n in context.places(command, 1, 8):
-                yield trials.asked(command, next(new), context.found[command.name][1], n, signum)
-
-
-def pairs(context: Context) -> Iterator[Trial]:
-    new = context.workdirs("pairs")
-    for command in context.commands if context.full else context.commands[:1]:
-        for _ in range(3 if context.full else 1):
-            yield trials.twice_at_once(command, next(new), context.found[command.name][1])
-
-
-def flips(context: Context, logs: bool) -> Iterator[Trial]:
-    new = context.workdirs("flipped logs" if logs else "flipped")
-    command = context.commands[0]
-    for seed in range(200 if context.full else 6):
-        yield trials.flipped(command, context.root / "half", next(new), context.found[command.name][1], seed, logs)
-
-
-def half_done(context: Context) -> Iterator[Trial]:
-    """A run that was killed in its second seed, for bits to be flipped in."""
-    command, workdir = context.commands[0], context.root / "half"
-    n = context.found[command.name][0]
-
-    def trial() -> Trial:
-        hook = children.at_change(workdir, n * 4 // 5, children.kill)
-        [ended] = yield [trials.Step(command.main, command.at(workdir), hook)]
-        return "" if ended.code == children.KILLED else f"the half-done run ended with {ended.code}: {ended.err[-300:]}"
-
-    yield trial()
-
-
-def malformed_files(context: Context) -> Iterator[Trial]:
-    from tests.malformed import MALFORMED
-    from tests.malformed_tags import MALFORMED_TAGS
-
-    place = context.root / "malformed"
-    for kind, files in (("texts", MALFORMED), ("tags", MALFORMED_TAGS)):
-        for bad in files if context.full else files[::8]:
-            folder = place / f"{kind}_{bad.name}"
-            folder.mkdir(parents=True)
-            (folder / bad.file).write_bytes(bad.content)
-            for verb in ("check", "fit") if context.full else ("check",):
-                out = folder / "out"
-                more = [f"--out={out}"] if verb == "fit" else []
-                yield trials.malformed(verb, [str(folder / bad.file), *more], out)
-
-
-KINDS: dict[str, Callable[[Context], Iterator[Trial]]] = {
-    "killed before a change of a file, some of them twice": kills,
-    "every change refused from one on: full, broken, read-only": refusals,
-    "SIGINT, SIGTERM, SIGHUP at a change of a file": signals,
-    "two processes on one workdir at once": pairs,
-    "a bit flipped in a save of an unfinished run": lambda context: flips(context, logs=False),
-    "a bit flipped in its log or ledger": lambda context: flips(context, logs=True),
-    "a malformed file": malformed_files,
-}
+CACHE = Path(__file__).parent.parent.parent / ".cache" / "faults"  # of compiled programs
+RAY = "ray"  # kinds of tests.faults.cluster
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--only", default="", help="kinds of this name, such as killed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    before = json.loads(options.out.read_text())["rows"] if options.out and options.out.is_file() else []
+    known = {row["kind"] for row in before}
+    asked = [kind for kind in (*KINDS, *(LONG_KINDS if options.full else ())) if options.only in ("", kind.name)]
+    rows: list[Row] = list(before)
+
+    def add(new: Row) -> None:
+        rows.append(new)
+        print(f"\r{new['tried']:5d} tried {new['clean']:5d} clean   {new['fault'][:100]:100}", flush=True)
+        for wrong in new["wrong"]:
+            print(f"{new['kind']}: {wrong}", flush=True)
+        if options.out:
+            command = "python -m tests.faults" + (" --full" if options.full else "")
+            options.out.write_text(json.dumps({"command": command, "rows": rows}, indent=1) + "\n")
+
+    left = [kind for kind in asked if kind.name not in known]
+    if left:
+        with tempfile.TemporaryDirectory(prefix="faults_") as place:
+            try_kinds(Path(place), left, options.full, options.jobs, add)
+    if options.full and options.only in ("", RAY) and RAY not in known:
+        for row in on_ray():
+            add(row)
+    return 1 if any(row["wrong"] for row in rows) else 0
+
+
+def try_kinds(root: Path, kinds: Sequence[Kind], full: bool, jobs: int, add: Callable[[Row], None]) -> None:
+    """Each kind of fault, one after another; a kind's row as soon as it is done."""
     ready()
-    with tempfile.TemporaryDirectory(prefix="faults_") as place:
-        table = tabled(Path(place), options.full, options.jobs)
-    for name, told in table.items():
-        print(f"{told.tried:5d} tried {told.tried - len(told.wrong):5d} clean   {name}")
-    for name, told in table.items():
-        for wrong in told.wrong:
-            print(f"{name}: {wrong}")
-    if options.out:
-        command = "python -m tests.faults" + (" --full" if options.full else "")
-        rows = [
-            {"fault": name, "tried": told.tried, "clean": told.tried - len(told.wrong), "wrong": told.wrong}
-            for name, told in table.items()
-        ]
-        options.out.write_text(json.dumps({"command": command, "rows": rows}, indent=1) + "\n")
-    return 1 if any(told.wrong for told in table.values()) else 0
+    context = Context(root, commands(root, full), {}, full)
+    clock = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"\r{time.monotonic() - clock:5.0f} s  {line[:110]:110s}", end="", file=sys.stderr, flush=True)
+
+    undisturbed = [trials.reference(one, root / "whole" / one.place, context.found) for one in context.commands]
+    if any(kind in LONG_KINDS for kind in kinds):
+        together = context.commands[1]._replace(name=TOGETHER)
+        undisturbed.append(hosts.reference(together, root / "whole" / "together", context.found))
+    first = trials.run(undisturbed, root, jobs, say)
+    if not first.wrong:
+        first = trials.run(half_done(context), root, jobs, say)
+    if first.wrong:
+        sys.exit("without faults: " + "; ".join(first.wrong))
+    for kind in kinds:
+        since = time.monotonic()
+        told = trials.run(kind.trials(context), root, jobs, lambda line, kind=kind: say(f"{kind.name}: {line}"))
+        add(trials.row_of(kind.name, kind.fault, kind.promise, told, time.monotonic() - since))
+
+
+def on_ray() -> list[Row]:
+    """The kinds of a cluster, in a process of their own: a process that has Ray must not fork."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "rows.json"
+        subprocess.run([sys.executable, "-m", "tests.faults.cluster", str(out)], check=False)
+        return json.loads(out.read_text())
 
 
 def ready() -> None:
     """Imports what the children need, so that each starts at once; JAX itself starts in the children."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "STABLEFIT_CACHE": str(CACHE)}
     warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
+    import jax
     import transformers  # noqa: F401
 
     import stablefit.study.grid
@@ -163,28 +104,7 @@ def ready() -> None:
     import stablefit.training.loop
     import stablefit.training.plan  # noqa: F401
 
-
-def tabled(root: Path, full: bool, jobs: int) -> dict[str, Told]:
-    """Every kind of fault with how it went."""
-    context = Context(root, commands(root), {}, full)
-    clock = time.monotonic()
-
-    def say(line: str) -> None:
-        print(f"\r{time.monotonic() - clock:5.0f} s  {line[:110]:110s}", end="", file=sys.stderr, flush=True)
-
-    undisturbed = [
-        trials.reference(one, root / "whole" / str(i), context.found) for i, one in enumerate(context.commands)
-    ]
-    first = trials.run(undisturbed, root, jobs, say)
-    if not first.wrong:
-        first = trials.run(half_done(context), root, jobs, say)
-    if first.wrong:
-        return {"a command without faults": first}
-    table: dict[str, Told] = {}
-    for name, kind in KINDS.items():
-        table[name] = trials.run(kind(context), root, jobs, lambda line, name=name: say(f"{name}: {line}"))
-    print(file=sys.stderr)
-    return table
+    jax.config.update("jax_disable_most_optimizations", True)  # tiny programs need no optimising
 
 
 if __name__ == "__main__":

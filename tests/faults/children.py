@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ class Ended(NamedTuple):
     code: int  # as a shell has it: 128 + N after signal N; -1: it did not end in time
     out: str
     err: str
+    at: float  # when that was seen
 
     @property
     def in_one_line(self) -> bool:
@@ -74,8 +76,9 @@ def given_up(child: int, place: Path) -> Ended:
     return Ended(-1, *_said(place))
 
 
-def _said(place: Path) -> list[str]:
-    return [(place / name).read_text(errors="replace") for name in ("out", "err")]
+def _said(place: Path) -> tuple[str, str, float]:
+    out, err = ((place / name).read_text(errors="replace") for name in ("out", "err"))
+    return out, err, time.monotonic()
 
 
 def at_change(workdir: Path, n: int, act: Callable[[str], None]) -> Hook:

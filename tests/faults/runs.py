@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from stablefit import grid, main
+from stablefit import cli, grid, main
 from stablefit.errors import InputError
 from stablefit.paths import names
 from stablefit.training import checkpoints
@@ -27,20 +27,24 @@ class Command(NamedTuple):
     name: str
     main: Main
     argv: tuple[str, ...]
-    seeds: int  # runs that it does
+    flag: str = "--workdir"
+
+    @property
+    def place(self) -> str:
+        return self.name.replace(" ", "_")
 
     def at(self, workdir: Path) -> list[str]:
-        return [*self.argv, f"--workdir={workdir}"]
+        return [*self.argv, f"{self.flag}={workdir}"]
 
 
-def commands(root: Path) -> list[Command]:
-    """Two seeds one by one, a cohort, seeds that are compared, a tagger in folds, a grid; all tiny."""
-    tiny.write_model(root / "model")
+def commands(root: Path, full: bool) -> list[Command]:
+    """Two seeds one by one, a cohort, seeds that are compared, a tagger in folds, a grid, in full a fit; all tiny."""
+    tiny.write_model(root / "model", blocks=1)
     tiny.write_rte(root)
     tiny.write_tagging(root / "tags")
     common = {"checkpoint_minutes": 0.0, "keep": "best_and_last"}
     configs = {
-        "two seeds": {"seeds": (0, 1)},
+        "two seeds": {"seeds": (0, 1), "evaluations": 3},
         "a cohort": {"seeds": (0, 1, 2), "cohort_size": 3},
         "compared seeds": {"seeds": (0, 1, 2), "evaluations": 3, "stop_seeds_at": 0.3, "keep_seeds": 0.3},
         "a tagger": {"seeds": (0, 1), "task": "tagging", "data_dir": str(root / "tags"), "folds": 2},
@@ -53,13 +57,18 @@ def commands(root: Path) -> list[Command]:
             "from pathlib import Path\nfrom tests import tiny\n\n\ndef get_config():\n"
             f"    return tiny.config(Path({str(root)!r}), **{common | changes!r})\n"
         )
-        found.append(Command(name, main.main, (f"--config={file}",), len(changes["seeds"])))
+        found.append(Command(name, main.main, (f"--config={file}",)))
     sweep = root / "configs" / "sweep.py"
     sweep.write_text(
         f"def sweep(add):\n    for rate in (0.01, 0.02):\n"
         f"        add(config={str(root / 'configs' / 'two_seeds.py')!r}, name=f'at {{rate}}', learning_rate=rate)\n"
     )
-    found.append(Command("a grid", grid.main, (f"--sweep={sweep}",), 4))
+    found.append(Command("a grid", grid.main, (f"--sweep={sweep}",)))
+    if full:
+        tiny.write_own(root / "own")
+        given = (str(root / "own" / "train.csv"), "--text=text", "--label=label", f"--model={root / 'model'}")
+        few = ("--steps=3", "--folds=2", "--repeats=2")
+        found.append(Command("a fit", cli.main, ("fit", *given, *few), "--out"))
     return found
 
 
@@ -80,6 +89,10 @@ def left(workdir: Path) -> dict[str, str]:
             if (folder / "predictions.npz").is_file():
                 with np.load(folder / "predictions.npz") as stored:
                     found[f"{name}: said"] = _digest(_arrays({key: stored[key] for key in stored.files}))
+    for file in workdir.glob("out_of_fold.csv"):  # of a fit
+        found[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    for member in sorted(workdir.glob("model/members/*")):
+        found[f"model {member.name}"] = _params(member)
     return found
 
 

@@ -8,10 +8,10 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stablefit import cli, report
-from tests.faults import children, runs
+from tests.faults import children, damage, runs
 from tests.faults.children import Ended, Hook, Main
 from tests.faults.runs import Command
 
@@ -27,6 +27,8 @@ class Step(NamedTuple):
 
 
 Steps = Sequence[Step]  # at the same time
+Harm = Callable[[Path, random.Random], str]
+Row = dict[str, Any]  # of the table
 Trial = Generator[Steps, Sequence[Ended], str]
 
 
@@ -35,6 +37,13 @@ class Told(NamedTuple):
 
     tried: int
     wrong: list[str]
+
+
+def row_of(kind: str, fault: str, promise: str, told: Told, seconds: float) -> Row:
+    """What the table has of a kind."""
+    clean = told.tried - len(told.wrong)
+    counts = {"tried": told.tried, "clean": clean, "wrong": told.wrong, "seconds": round(seconds)}
+    return {"kind": kind, "fault": fault, "promise": promise, **counts}
 
 
 def run(trials: Iterable[Trial], scratch: Path, jobs: int, say: Callable[[str], None]) -> Told:
@@ -86,6 +95,11 @@ def reference(command: Command, workdir: Path, found: dict[str, tuple[int, dict[
     [ended] = yield [Step(command.main, command.at(workdir), children.counting(workdir, count))]
     if ended.code:
         return f"{command.name}: undisturbed: code {ended.code}: {ended.err[-300:]}"
+    return (yield from counted(command, workdir, count, found))
+
+
+def counted(command: Command, workdir: Path, count: Path, found: dict[str, tuple[int, dict[str, str]]]) -> Trial:
+    """Notes the number of changes and what was left."""
     left = workdir.with_suffix(".left")
     yield [Step(runs.main_of_left, [str(workdir), str(left)])]
     found[command.name] = count.stat().st_size, json.loads(left.read_text())
@@ -95,16 +109,25 @@ def reference(command: Command, workdir: Path, found: dict[str, tuple[int, dict[
 def _again(command: Command, workdir: Path, expected: dict[str, str], what: str, logs: bool = True) -> Trial:
     """The same command: it must end well, and leave the same bits."""
     [ended] = yield [Step(command.main, command.at(workdir))]
-    if ended.code:
+    if ended.code or "WARNING" in ended.err:  # a library's own words
         return f"{what}, then again: code {ended.code}: {ended.err[-300:]}"
+    return (yield from compared(workdir, expected, f"{what}, then again", logs))
+
+
+def compared(workdir: Path, expected: dict[str, str], what: str, logs: bool = True) -> Trial:
+    """What a workdir holds, bit for bit.
+
+    Args:
+        logs: False: a log may differ, and parameters that are refused when they are read count as the same.
+    """
     left = workdir.with_suffix(".left")
     [read] = yield [Step(runs.main_of_left, [str(workdir), str(left)])]
     if read.code:
-        return f"{what}, then again: what it left cannot be read: {read.err[-300:]}"
+        return f"{what}: what it left cannot be read: {read.err[-300:]}"
     found = json.loads(left.read_text())
     apart = [name for name in runs.differences(expected, found) if logs or not name.endswith(": log")]
     apart = [name for name in apart if logs or found.get(name) != runs.REFUSED]
-    return f"{what}, then again: other bits: {', '.join(apart)}" if apart else ""
+    return f"{what}: other bits: {', '.join(apart)}" if apart else ""
 
 
 # --- the faults
@@ -150,28 +173,52 @@ def twice_at_once(command: Command, workdir: Path, expected: dict[str, str]) -> 
     return (yield from _again(command, workdir, expected, f"{command.name}, two at once"))
 
 
-def flipped(command: Command, half_done: Path, workdir: Path, expected: dict[str, str], seed: int, logs: bool) -> Trial:
-    """A bit of a file of an unfinished run, flipped: the same bits at the end, or one line and nothing lost.
+def other(command: Command, whole: Path, workdir: Path, change: str) -> Trial:
+    """Another config, or other data, on what a command has left: refused, and nothing is touched.
+
+    Args:
+        whole: what it has left.
+        change: the argument that makes it another.
+    """
+    shutil.copytree(whole, workdir)
+    before = _bytes(workdir)
+    [ended] = yield [Step(command.main, [*command.at(workdir), change])]
+    what = f"{command.name}, then with {change.split('=')[0]}"
+    if ended.code != 2 or not ended.in_one_line:
+        return f"{what}: code {ended.code}: {ended.err[-300:]}"
+    changed = [name for name, content in _bytes(workdir).items() if before.pop(name, None) != content]
+    return f"{what}: changed: {', '.join([*changed, *before])}" if changed or before else ""
+
+
+def _bytes(workdir: Path) -> dict[str, bytes]:
+    files = (file for file in workdir.rglob("*") if file.is_file() and file.name != ".lock")
+    return {str(file.relative_to(workdir)): file.read_bytes() for file in files}
+
+
+def damaged(
+    command: Command, half_done: Path, workdir: Path, expected: dict[str, str], seed: int, harm: Harm, logs: bool
+) -> Trial:
+    """A file of an unfinished run is damaged: the same bits at the end, or one line and nothing lost.
+
+    Where a state is damaged beside one that is whole, the run must go on, and say what it passed over.
 
     Args:
         half_done: a workdir whose run was killed.
+        harm: what damages it and says how.
         logs: of a ledger or a log, in which a digit cannot be told from another: these must only be read or refused.
     """
     shutil.copytree(half_done, workdir)
-    rng = random.Random(seed)
-    files = sorted(file for file in workdir.rglob("*") if file.is_file() and file.stat().st_size)
-    logged = [file for file in files if file.name in ("metrics.jsonl", "results.jsonl")]
-    file = rng.choice(logged if logs else [file for file in files if file not in logged])
-    content = bytearray(file.read_bytes())
-    place, bit = rng.randrange(len(content)), rng.randrange(8)
-    content[place] ^= 1 << bit
-    file.write_bytes(content)
-    what = f"{command.name}, bit {bit} of byte {place} of {file.relative_to(workdir)}"
+    newest = damage.states(workdir)[0].relative_to(workdir)
+    harmed = harm(workdir, random.Random(seed))
+    what = f"{command.name}, {harmed}"
+    goes_on = "/state/" in harmed and any(damage.is_whole(state) for state in damage.states(workdir))
     [ended] = yield [Step(command.main, command.at(workdir))]
-    if ended.code == 2 and ended.in_one_line:
+    if ended.code == 2 and ended.in_one_line and not goes_on:
         return ""
     if ended.code:
         return f"{what}: code {ended.code}: {ended.err[-400:]}"
+    if goes_on and str(newest) in harmed and "the save before it is used" not in ended.err:
+        return f"{what}: passed over without a word: {ended.err[-300:]}"
     if logs:
         [page] = yield [Step(report.main, [str(workdir)])]
         fine = page.code == 0 or (page.code == 2 and page.in_one_line)

@@ -1,0 +1,49 @@
+"""benchmarks/results/faults.json -> docs/faults.md: what is promised, how often it was tried, how often it held.
+
+python -m tests.faults.page > docs/faults.md
+"""
+
+import itertools
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
+HEAD = """\
+# Faults
+
+What is promised when a machine fails or a person errs, how often that was tried, and how often it held.
+`make faults-full` makes the table, `make faults` a small form of it; the page is of `python -m tests.faults.page`.
+
+A fault is set by an audit hook of Python: it sees every file that a command opens for writing, renames or removes,
+and acts before that is done. The commands are two seeds one by one, a cohort, seeds that are compared on the way, a
+tagger in folds, a grid and a fit, on a tiny model. A trial is clean if the command ended as it is promised, never with
+a traceback, and the same command, given again, left the same bits as one that was never disturbed: rows, logs,
+parameters and predictions.
+"""
+
+
+def page() -> str:
+    """The page."""
+    rows = json.loads(RESULTS.read_text())["rows"]
+    total = [sum(row[what] for row in rows) for what in ("tried", "clean")]
+    lines = [HEAD, "| fault | tried | clean |", "|---|---|---|"]
+    lines += [f"| [{row['fault']}](#{row['kind']}) | {row['tried']:,} | {row['clean']:,} |" for row in rows]
+    lines += [f"| all | {total[0]:,} | {total[1]:,} |"]
+    for kind, own in itertools.groupby(rows, lambda row: row["kind"]):
+        lines += ["", f"## {kind}", ""]
+        for row in own:
+            first = f"{row['fault'][0].upper()}{row['fault'][1:]}"
+            lines += [f"{first}: {row['promise']}. Tried {row['tried']:,} times, clean {row['clean']:,}.", ""]
+            lines += [*(f"- Not clean: {_short(wrong)}" for wrong in row["wrong"]), ""] if row["wrong"] else []
+        lines.pop()
+    return "\n".join(lines) + "\n"
+
+
+def _short(wrong: str) -> str:
+    said = " ".join(wrong.split())
+    return said if len(said) < 300 else f"{said[:300]} ..."
+
+
+if __name__ == "__main__":
+    print(page(), end="")
