@@ -29,7 +29,7 @@ data-is-set:
 	@test -n "$(DATA)" || { echo "DATA is not set; give the folder of GLUE's files, as in: make ablation DATA=DIR"; exit 2; }
 
 test: $(READY) ## all fast tests
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 report: $(READY) ## a page with figures and verdicts of a run or a study: make report WORKDIR=runs/demo
 	$(BIN)/python -m stablefit.report $(WORKDIR)

@@ -41,7 +41,7 @@ def start(arguments):
         "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
         "JAX_NUM_PROCESSES": "2",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        "STABLEFIT_CACHE": str(ROOT / ".cache" / "tests"),
+        "STABLEFIT_CACHE": str(ROOT / ".cache" / "programs"),
     }
     return [
         subprocess.Popen(

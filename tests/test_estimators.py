@@ -202,6 +202,7 @@ def test_a_tagger(make, tmp_path):
     assert pickle.loads(pickle.dumps(one)).predict(DOCUMENTS) == found
 
 
+@pytest.mark.slow
 def test_a_tagger_of_characters_without_crf_in_cross_validation(make):
     one = make(Tagger, unit="character", crf=False, max_steps=2)
     assert cross_val_score(one, DOCUMENTS, ENTITIES, cv=KFold(2), error_score="raise").shape == (2,)

@@ -15,7 +15,7 @@ from stablefit.training import inputs, rundir
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
-ENVIRONMENT = os.environ | {"STABLEFIT_CACHE": str(ROOT / ".cache" / "tests"), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+ENVIRONMENT = os.environ | {"STABLEFIT_CACHE": str(ROOT / ".cache" / "programs"), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_run_on_other_data_is_refused_and_nothing_is_lost(tiny_root, tmp_path,
 def test_sigterm_saves_and_the_same_command_goes_on(command, tmp_path):
     """A process that is told to stop leaves with 143, and the rows are those of a run that was not."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    longer = ["--config.max_steps=400", "--config.seeds=0", "--quiet"]
+    longer = ["--config.max_steps=150", "--config.seeds=0", "--quiet"]
     process = subprocess.Popen([*command, *longer, f"--workdir={broken}"], cwd=ROOT, env=ENVIRONMENT)
     metrics = broken / "seed_0" / "metrics.jsonl"
     deadline = time.monotonic() + 200

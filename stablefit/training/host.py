@@ -1,5 +1,6 @@
 """What the process sets before JAX starts: how memory is returned, where compiled programs are kept."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -38,10 +39,24 @@ def prepare() -> str:
     import jax
 
     if cache:
+        _remove_half_written(Path(cache))
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     return f"freed memory {memory}; compiled programs are {f'kept in {cache}' if cache else 'not kept'}"
+
+
+def _remove_half_written(cache: Path) -> None:
+    """Removes what a kill left of a program: JAX finds no time of its last use, and then keeps no other either.
+
+    JAX writes NAME-cache, and after that NAME-atime. Where another process is just between the two it has lost a file
+    of a cache.
+    """
+    with contextlib.suppress(OSError):
+        stems = [{file.name.removesuffix(end) for file in cache.glob(f"*{end}")} for end in ("-cache", "-atime")]
+        for stem in stems[0] ^ stems[1]:
+            for end in ("-cache", "-atime"):
+                (cache / f"{stem}{end}").unlink(missing_ok=True)
 
 
 def return_memory() -> None:

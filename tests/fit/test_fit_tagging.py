@@ -81,6 +81,7 @@ def test_it_leaves_a_page_the_entities_and_a_model(done):
     assert "Annotations that are probably wrong" in page
 
 
+@pytest.mark.slow
 def test_standard_input_is_fitted_as_the_file(place, tmp_path, monkeypatch):
     content = (place / "own" / "train.bio").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))

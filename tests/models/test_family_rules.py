@@ -48,8 +48,19 @@ def packed(batch: dict[str, np.ndarray], pad: int) -> tuple[tuple[np.ndarray, ..
     return tuple(out), rows, columns
 
 
+def slow(name, *fast):
+    """The case, slow unless it is one of these."""
+    return pytest.param(name, marks=[] if name in fast else [pytest.mark.slow])
+
+
+# One of each way to count positions: absolute, from the padding index, relative by buckets, rotary; and shared blocks.
+POSITIONS = ("bert", "roberta", "deberta, v2", "mpnet", "albert", "modernbert")
+
+
 @pytest.mark.parametrize(
-    ("name", "pool"), [*((name, "pooler") for name in DIFFERENT), ("deberta", "cls"), ("mpnet", "mean")]
+    ("name", "pool"),
+    [pytest.param(name, "pooler", marks=slow(name, *POSITIONS).marks) for name in DIFFERENT]
+    + [pytest.param(name, pool, marks=pytest.mark.slow) for name, pool in (("deberta", "cls"), ("mpnet", "mean"))],
 )
 def test_packed_rows_give_what_padded_ones_give(name, pool):
     config, batch = config_of(name), cases.batch(cases.CASES[name])
@@ -127,7 +138,7 @@ def test_a_token_outside_the_table_is_nan(name):
     assert not np.isnan(hidden[1]).any()
 
 
-@pytest.mark.parametrize("name", DIFFERENT)
+@pytest.mark.parametrize("name", [slow(name, "roberta", "deberta, v2", "modernbert") for name in DIFFERENT])
 def test_it_learns_with_dropout_in_bfloat16(name):
     config, batch = config_of(name), cases.batch(cases.CASES[name])
     model = heads.SequenceClassifier(config, cases.N_LABELS, dropout=0.1, dtype=jnp.bfloat16)

@@ -151,7 +151,7 @@ def test_the_display_says_which_cell(cells, tmp_path, capsys):
     assert sum(line.startswith("seed 1  step 8/8  validation") for line in shown) == 2
 
 
-@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_cell_that_shares_programs_compiles_nothing(cells, tmp_path, monkeypatch, size):
     """Runs one after another in one process trace each program once, however many cells there are."""
     step, traced = steps.train_step, []

@@ -34,7 +34,7 @@ def cluster(tmp_path_factory):
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_worker_niceness", "0")  # else they wait for everything that runs beside the tests
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        patch.setenv("STABLEFIT_CACHE", f"{ROOT}/.cache/tests")
+        patch.setenv("STABLEFIT_CACHE", f"{ROOT}/.cache/programs")
         patch.setenv("PYTHONPATH", ROOT)
         on_sigterm = signal.getsignal(signal.SIGTERM)
         whole = cluster_utils.Cluster(initialize_head=True, head_node_args=SIZE)

@@ -337,7 +337,10 @@ def test_a_run_that_was_begun_before_a_field_existed_is_still_the_same_run(tmp_p
         rundir.RunDirectory(tmp_path / "w", settings.read(tiny.config(tmp_path, patience=3)))
 
 
-@pytest.mark.parametrize(("task", "more"), [("rte", {}), ("texts", TEXTS | {"data_file": "PLACE/own", "folds": 0})])
+@pytest.mark.parametrize(
+    ("task", "more"),
+    [("rte", {}), pytest.param("texts", TEXTS | {"data_file": "PLACE/own", "folds": 0}, marks=pytest.mark.slow)],
+)
 def test_a_run_of_a_study_with_factors_is_the_run_with_these_seeds(task, more, result):
     shared = {"train_examples": 20, "mixout_rate": 0.5, **more}
     of_both = result(**shared, factors="subset=2 init+data=3 noise=2", seeds=(3,))

@@ -112,3 +112,27 @@ def test_memory_is_given_back_where_it_is_short(tmp_path, monkeypatch, said, giv
         (tmp_path / "meminfo").write_text(said)
     host.return_memory_if_short()
     assert len(asked) == given
+
+
+def test_a_program_that_a_kill_left_half_written_does_not_end_the_cache(tmp_path):
+    """JAX writes a program and then the time of its use; without the time it keeps no other program."""
+    from jax._src.lru_cache import LRUCache
+
+    cache = LRUCache(str(tmp_path), max_size=1 << 20)
+    cache.put("whole", b"a program")
+    (tmp_path / "half-cache").write_bytes(b"a pro")
+    with pytest.raises(FileNotFoundError, match="half-atime"):
+        cache.put("next", b"another")
+    host._remove_half_written(tmp_path)
+    cache.put("next", b"another")
+    assert (cache.get("whole"), cache.get("next"), cache.get("half")) == (b"a program", b"another", None)
+
+
+def test_the_cache_is_mended_before_it_is_used(tmp_path, monkeypatch):
+    mended = []
+    monkeypatch.setenv("STABLEFIT_CACHE", str(tmp_path))
+    monkeypatch.setattr(host, "_remove_half_written", mended.append)
+    monkeypatch.setattr("jax.config.update", lambda *_: None)
+    monkeypatch.setattr(host, "_KEEP_FREED_MEMORY", ())
+    assert f"kept in {tmp_path}" in host.prepare()
+    assert mended == [tmp_path]

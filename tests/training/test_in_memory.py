@@ -78,7 +78,7 @@ def test_a_workdir_stays_and_goes_on(place, tables, tmp_path):
 @pytest.mark.parametrize(
     ("label", "convert", "labels"),
     [
-        ("stars", lambda x: float(x) + 0.5, ()),
+        pytest.param("stars", lambda x: float(x) + 0.5, (), marks=pytest.mark.slow),
         ("tags", lambda x: [one for tag in x.split(";") for one in tag.split("|")], ("t0", "t1", "t2", "t3")),
     ],
 )
