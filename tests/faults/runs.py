@@ -89,10 +89,8 @@ def left(workdir: Path) -> dict[str, str]:
             if (folder / "predictions.npz").is_file():
                 with np.load(folder / "predictions.npz") as stored:
                     found[f"{name}: said"] = _digest(_arrays({key: stored[key] for key in stored.files}))
-    for file in workdir.glob("out_of_fold.csv"):  # of a fit
-        found[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    for member in sorted(workdir.glob("model/members/*")):
-        found[f"model {member.name}"] = _params(member)
+    for file in (*workdir.glob("out_of_fold.csv"), *sorted(workdir.glob("model/members/*"))):  # of a fit
+        found[str(file.relative_to(workdir))] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     return found
 
 
