@@ -44,10 +44,10 @@ screenshots: $(READY) ## pictures of a study's page in Chromium, at the width of
 test-slow: $(READY) ## the tests that take longer
 	$(BIN)/python -m pytest -q -m slow
 
-faults: $(READY) ## kill, refuse, flip, disturb: fifty faults, one table
+faults: $(READY) ## kill, refuse, damage, disturb: some forty faults, one table, under three minutes
 	$(BIN)/python -m tests.faults
 
-faults-full: $(READY) ## some twelve hundred of them, into benchmarks/results/faults.json
+faults-full: $(READY) ## some thousand of them, docs/faults.md; over an hour, goes on with the kinds that are left
 	$(BIN)/python -m tests.faults --full --out=benchmarks/results/faults.json
 
 parity: $(READY) torch ## the tests against PyTorch, where it is installed in .venv

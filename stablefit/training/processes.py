@@ -51,8 +51,8 @@ def joined(workdir: Path, distributed: bool) -> Iterator[Path]:
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
         try:
             yield workdir
-        except jax.errors.JaxRuntimeError as error:
-            if not re.search(_OF_ANOTHER, str(error), re.IGNORECASE):
+        except (jax.errors.JaxRuntimeError, ValueError) as error:  # JAX raises the one or the other
+            if isinstance(error, InputError) or not re.match(_OF_ANOTHER, str(error)):
                 raise
             said = str(error).strip().splitlines()[0][:150]
             raise HostLost(f"another process has ended ({said}); the same command goes on from the last save") from None
@@ -61,7 +61,7 @@ def joined(workdir: Path, distributed: bool) -> Iterator[Path]:
 
 
 # What the libraries below JAX say of a process that is gone, on a CPU, a GPU and a TPU.
-_OF_ANOTHER = r"gloo|nccl|\bpeer\b|connection|coordination|heartbeat|UNAVAILABLE|DEADLINE_EXCEEDED"
+_OF_ANOTHER = r"[A-Z_]+: .*((?i:gloo|nccl|\bpeer\b|connection|coordination|heartbeat))|UNAVAILABLE:|DEADLINE_EXCEEDED:"
 
 
 def _number(name: str) -> int | None:

@@ -41,13 +41,12 @@ def main() -> int:
     rows: list[Row] = list(before)
 
     def add(new: Row) -> None:
-        rows.append(new)
+        rows.append({**new, "full": options.full})
         print(f"\r{new['tried']:5d} tried {new['clean']:5d} clean   {new['fault'][:100]:100}", flush=True)
         for wrong in new["wrong"]:
             print(f"{new['kind']}: {wrong}", flush=True)
         if options.out:
-            command = "python -m tests.faults" + (" --full" if options.full else "")
-            options.out.write_text(json.dumps({"command": command, "rows": rows}, indent=1) + "\n")
+            options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
     left = [kind for kind in asked if kind.name not in known]
     if left:

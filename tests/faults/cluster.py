@@ -149,7 +149,7 @@ PROMISE = "every run is in the ledger once, with the bits of a study on one mach
 def one_fault(place: Place, fault: Callable[..., None], i: int, expected: dict[str, str]) -> str:
     """What was wrong; empty if nothing."""
     driver = place.driver()
-    busy = place.at_work(driver, rows=i % 4, after=0.7 * (i // 4))
+    busy = place.at_work(driver, rows=i % 3, after=0.5 * (i // 3))
     if busy:
         fault(place, driver, busy)
     code, err = _ended(driver)
