@@ -47,7 +47,7 @@ test-slow: $(READY) ## the tests that take longer
 faults: $(READY) ## kill, refuse, damage, disturb: some forty faults, one table, under three minutes
 	$(BIN)/python -m tests.faults
 
-faults-full: $(READY) ## some thousand of them, docs/faults.md; over an hour, goes on with the kinds that are left
+faults-full: $(READY) ## some thousand of them, docs/faults.md; goes on with the kinds that are left
 	$(BIN)/python -m tests.faults --full --out=benchmarks/results/faults.json
 
 parity: $(READY) torch ## the tests against PyTorch, where it is installed in .venv

@@ -38,7 +38,7 @@ Sweeps and config files are Python programs: run only those you trust.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the study and returns the exit code: 0 done, 1 runs were lost, 2 bad input, 128 + N ended by signal N."""
+    """Runs the study; returns the exit code: 0 done, 1 runs or a host lost, 2 bad input, 128 + N ended by signal N."""
     return program.run(USAGE, _run, argv)
 
 

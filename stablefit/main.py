@@ -39,7 +39,7 @@ A config file is a Python program: run only those you trust.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job and returns the exit code: 0 done, 2 bad input, 128 + N ended by signal N."""
+    """Runs the job; returns the exit code: 0 done, 1 another host was lost, 2 bad input, 128 + N ended by signal N."""
     return program.run(USAGE, _run, argv)
 
 

@@ -208,12 +208,13 @@ def test_clean_lists_what_no_cell_names_and_removes_it_when_told(study, capsys, 
     shutil.rmtree(old / "seed_0")
     old.rename(old.with_name(".aaaaaaaaaaaa.removed"))  # as a kill leaves it
     assert clean.main([str(study), "--unnamed", "--yes"]) == 0
-    assert f"removed 1 cells that no sweep names in {study}, " in capsys.readouterr().out
+    assert f"removed 1 folders of cells outside its sweep in {study}, " in capsys.readouterr().out
     assert [path.name for path in (study / "cells").iterdir()] == ["bbbbbbbbbbbb"]
     assert contents(study) < kept
     assert clean.main([str(study), "--unnamed", "--yes"]) == 0
-    assert capsys.readouterr().out == f"{study} holds no cells that no sweep names that would go\n"
-    assert clean.main([str(study), "--unnamed", "--keep=none"]) == 2
+    assert capsys.readouterr().out == f"{study} holds no cells outside its sweep that would go\n"
+    assert clean.main([str(study), "--unnamed", "--keep=best"]) == 2
+    assert "--keep" in capsys.readouterr().err
 
 
 def test_clean_goes_on_where_it_was_killed(study):

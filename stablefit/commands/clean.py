@@ -40,12 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     parser = program.Arguments()
     parser.add_argument("workdir")
-    parser.add_argument("--keep", choices=("best", "none"), default="best")
-    parser.add_argument("--unnamed", action="store_true")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--keep", choices=("best", "none"), default="best")
+    what.add_argument("--unnamed", action="store_true")
     parser.add_argument("--yes", action="store_true")
     given = parser.parse_args(argv)
-    if given.unnamed and given.keep != "best":
-        raise InputError("--unnamed and --keep are both given; give one of them")
     workdir = Path(given.workdir)
     if not workdir.is_dir():
         raise InputError(f"workdir {given.workdir!r} is not a folder; give that of a run or of a study")
@@ -57,20 +56,20 @@ def _run(argv: Sequence[str]) -> int:
         for run in left if given.unnamed else runs:
             stack.enter_context(_alone(run))
         if given.unnamed:
-            return _clean(left, "cells that no sweep names", workdir, given.yes)
+            return _clean(left, "cells outside its sweep", workdir, given.yes)
         for cell in left:
             print(f"{cell}: no cell of the sweep has this setting; {_finished(cell)} finished, {_size([cell])}")
         if left:
             print(f"--unnamed removes {'it' if len(left) == 1 else 'them'}")
         folders = [folder for run in runs for folder in parameters(run, given.keep)]
-        return _clean(folders, "folders of parameters", workdir, given.yes)
+        return _clean(folders, "parameters", workdir, given.yes)
 
 
 def _clean(folders: Sequence[Path], kind: str, workdir: Path, yes: bool) -> int:
     if not folders:
-        print(f"{workdir} holds no {kind.removeprefix('folders of ')} that would go")
+        print(f"{workdir} holds no {kind} that would go")
         return 0
-    what = f"{len(folders)} {kind} in {workdir}, {_size(folders)}"
+    what = f"{len(folders)} folders of {kind} in {workdir}, {_size(folders)}"
     if not yes:
         if not sys.stdin.isatty():
             raise InputError(f"{what}: nobody can be asked whether they may go; give --yes")

@@ -61,7 +61,7 @@ def joined(workdir: Path, distributed: bool) -> Iterator[Path]:
 
 
 # What the libraries below JAX say of a process that is gone, on a CPU, a GPU and a TPU.
-_OF_ANOTHER = r"[A-Z_]+: .*((?i:gloo|nccl|\bpeer\b|connection|coordination|heartbeat))|UNAVAILABLE:|DEADLINE_EXCEEDED:"
+_OF_ANOTHER = r"[A-Z_]+: .*(?i:gloo|nccl|\bpeer\b|connection|coordination|heartbeat)|UNAVAILABLE:|DEADLINE_EXCEEDED:"
 
 
 def _number(name: str) -> int | None:

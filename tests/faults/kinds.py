@@ -55,19 +55,20 @@ def kills(context: Context) -> Iterator[Trial]:
 
 
 def refusals(context: Context) -> Iterator[Trial]:
-    new = context.workdirs("refused")
-    for command in context.commands if context.full else context.commands[:1]:
-        for number in (errno.ENOSPC, errno.EIO, errno.EROFS):
-            for n in context.places(command, 1, 2):
-                yield trials.refused(command, next(new), context.found[command.name][1], n, number)
+    return _at_changes(context, "refused", trials.refused, (errno.ENOSPC, errno.EIO, errno.EROFS))
 
 
 def signals(context: Context) -> Iterator[Trial]:
-    new = context.workdirs("asked")
+    return _at_changes(context, "asked", trials.asked, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+
+
+def _at_changes(context: Context, name: str, trial: Callable[..., Trial], numbers: Sequence[int]) -> Iterator[Trial]:
+    """One for each number, the system's or a signal's, and each place in each command."""
+    new = context.workdirs(name)
     for command in context.commands if context.full else context.commands[:1]:
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in numbers:
             for n in context.places(command, 1, 2):
-                yield trials.asked(command, next(new), context.found[command.name][1], n, signum)
+                yield trial(command, next(new), context.found[command.name][1], n, number)
 
 
 def pairs(context: Context) -> Iterator[Trial]:

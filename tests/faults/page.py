@@ -19,9 +19,10 @@ What is promised when a machine fails or a person errs, how often that was tried
 
 A fault is set by an audit hook of Python: it sees every file that a command opens for writing, renames or removes,
 and acts before that is done. The commands are two seeds one by one, a cohort, seeds that are compared on the way, a
-tagger in folds, a grid and a fit, on a tiny model. A trial is clean if the command ended as it is promised, never with
-a traceback, and the same command, given again, left the same bits as one that was never disturbed: rows, logs,
-parameters and predictions. What `make faults` has tried and `make faults-full` not yet is marked: small form.
+tagger in folds, a grid and, in the whole form, a fit, on a tiny model. A trial is clean if the command ended as it is
+promised, never with a traceback, and the same command, given again, left the same bits as one that was never
+disturbed: rows, logs, parameters and predictions. What `make faults` has tried and `make faults-full` not yet is
+marked: small form.
 """
 
 

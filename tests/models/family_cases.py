@@ -1,9 +1,11 @@
 """A small model of every family, with odd sizes: a row a case, and all tests of families run over this table."""
 
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pytest
 
 N_LABELS = 3
 
@@ -94,3 +96,8 @@ def batch(config_json: dict[str, Any], lengths: tuple[int, ...] = (14, 9, 3), wi
         "segments": mask,
         "labels": random.randint(0, N_LABELS, len(lengths)).astype(np.int32),
     }
+
+
+def fast(names: Iterable[str], *few: str) -> list[Any]:
+    """All the cases for a test, slow but for these few."""
+    return [pytest.param(name, marks=[] if name in few else [pytest.mark.slow]) for name in names]

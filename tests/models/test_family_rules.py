@@ -48,21 +48,22 @@ def packed(batch: dict[str, np.ndarray], pad: int) -> tuple[tuple[np.ndarray, ..
     return tuple(out), rows, columns
 
 
-def slow(name, *fast):
-    """The case, slow unless it is one of these."""
-    return pytest.param(name, marks=[] if name in fast else [pytest.mark.slow])
-
-
 # One of each way to count positions: absolute, from the padding index, relative by buckets, rotary; and shared blocks.
 POSITIONS = ("bert", "roberta", "deberta, v2", "mpnet", "albert", "modernbert")
 
 
-@pytest.mark.parametrize(
-    ("name", "pool"),
-    [pytest.param(name, "pooler", marks=slow(name, *POSITIONS).marks) for name in DIFFERENT]
-    + [pytest.param(name, pool, marks=pytest.mark.slow) for name, pool in (("deberta", "cls"), ("mpnet", "mean"))],
-)
-def test_packed_rows_give_what_padded_ones_give(name, pool):
+@pytest.mark.parametrize("name", cases.fast(DIFFERENT, *POSITIONS))
+def test_packed_rows_give_what_padded_ones_give(name):
+    packed_and_padded_agree(name, "pooler")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "pool"), [("deberta", "cls"), ("mpnet", "mean")])
+def test_so_they_do_without_a_pooler(name, pool):
+    packed_and_padded_agree(name, pool)
+
+
+def packed_and_padded_agree(name, pool):
     config, batch = config_of(name), cases.batch(cases.CASES[name])
     params = dict(params_of(name))
     if pool != "pooler":
@@ -138,7 +139,7 @@ def test_a_token_outside_the_table_is_nan(name):
     assert not np.isnan(hidden[1]).any()
 
 
-@pytest.mark.parametrize("name", [slow(name, "roberta", "deberta, v2", "modernbert") for name in DIFFERENT])
+@pytest.mark.parametrize("name", cases.fast(DIFFERENT, "roberta", "deberta, v2", "modernbert"))
 def test_it_learns_with_dropout_in_bfloat16(name):
     config, batch = config_of(name), cases.batch(cases.CASES[name])
     model = heads.SequenceClassifier(config, cases.N_LABELS, dropout=0.1, dtype=jnp.bfloat16)

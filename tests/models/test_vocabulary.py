@@ -21,7 +21,7 @@ DECAYS = {
 
 
 def finished(root, folder, **changes):
-    config = tiny.config(root, learning_rate=1e-2, keep="best_and_last", **changes)
+    config = tiny.config(root, learning_rate=1e-2, **changes)
     loaded = job.load(settings.read(config))
     with rundir.RunDirectory(folder, loaded.settings) as directory, progress.Progress(0, quiet=True) as display:
         (row,) = loop.run(loaded, directory, display)

@@ -40,12 +40,7 @@ def run(the_job, path):
         return loop.run(the_job, directory, progress.Progress(0, quiet=True))
 
 
-def slow(name, *fast):
-    """The case, slow unless it is one of these."""
-    return pytest.param(name, marks=[] if name in fast else [pytest.mark.slow])
-
-
-@pytest.mark.parametrize("name", [slow(name, "roberta", "deberta, v2", "modernbert") for name in NAMES])
+@pytest.mark.parametrize("name", family_cases.fast(NAMES, "roberta", "deberta, v2", "modernbert"))
 def test_a_cohort_on_the_pieces_that_occur_is_exported_and_answers_alike(place, name, tmp_path):
     family = family_of(read_config(family_cases.CASES[name]))
     the_job = job.load(settings_of(place, name, task="rte", cohort_size=2, head_start="normal"))
@@ -66,7 +61,7 @@ def test_a_cohort_on_the_pieces_that_occur_is_exported_and_answers_alike(place, 
     np.testing.assert_allclose(*found, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [slow(name, "albert") for name in ["roberta", "deberta, v2", "albert", "modernbert"]])
+@pytest.mark.parametrize("name", family_cases.fast(["roberta", "deberta, v2", "albert", "modernbert"], "albert"))
 def test_a_tagger_with_a_crf_in_folds(place, name, tmp_path):
     own = {"task": "tagging", "data_dir": str(place / "own"), "folds": 2, "batch_size": 4, "crf": True}
     the_job = job.load(settings_of(place, name, **own))

@@ -24,7 +24,7 @@ from stablefit.training import checkpoints, job, loop, progress, rundir, setting
 from tests import tiny
 
 # What every run here has: large steps and a large epsilon, so that each part of Adam's formula shows in six steps.
-COMMON: dict[str, Any] = {"evaluations": 1, "warmup_ratio": 0.4, "eps": 1e-2, "dropout": 0.0, "keep": "best_and_last"}
+COMMON: dict[str, Any] = {"evaluations": 1, "warmup_ratio": 0.4, "eps": 1e-2, "dropout": 0.0}
 
 
 TAGGING = {"task": "tagging", "data_dir": "PLACE/tags"}
