@@ -2,12 +2,15 @@
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
 CACHE_BYTES = 2 << 30
 _MEMORY = Path("/proc/meminfo")  # Linux says there how much there is and is left
+
+_ONE_ORDER = "--xla_gpu_exclude_nondeterministic_ops=true"
 
 # glibc's variable, what mallopt calls the same (malloc.h), the value.
 _KEEP_FREED_MEMORY = (
@@ -24,6 +27,8 @@ def prepare() -> str:
     A step on a CPU allocates its temporaries anew each time; glibc gives them back to the kernel, which hands them out
     again page by page. Keeping them saves these page faults and changes no number.
     `STABLEFIT_CACHE` names another cache directory; empty turns the cache off.
+    On a GPU the gradient of a table is a sum in any order, so that the same run has other bits each time; XLA is told
+    to use only operations that have one. `XLA_FLAGS` that says otherwise is left as it is.
 
     Returns:
         what was set, in words.
@@ -34,6 +39,7 @@ def prepare() -> str:
         taken = [libc.mallopt(option, value) for _, option, value in _KEEP_FREED_MEMORY]
         if all(taken):
             memory = "stays in the process"
+    order = _keep_one_order()
     default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "stablefit" / "programs"
     cache = os.environ.get("STABLEFIT_CACHE", str(default))
     import jax
@@ -43,7 +49,21 @@ def prepare() -> str:
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-    return f"freed memory {memory}; compiled programs are {f'kept in {cache}' if cache else 'not kept'}"
+    return f"freed memory {memory}; compiled programs are {f'kept in {cache}' if cache else 'not kept'}{order}"
+
+
+def _keep_one_order() -> str:
+    """Sets XLA's flag where JAX has a plug-in for GPUs, before it reads its flags; what was set, in words."""
+    plugins = importlib.util.find_spec("jax_plugins")
+    folders = (plugins and plugins.submodule_search_locations) or ()
+    names = [name for folder in folders for name in os.listdir(folder)]
+    if not any(name.startswith(("xla_cuda", "xla_rocm")) for name in names):
+        return ""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "deterministic_ops" in flags:
+        return "; XLA_FLAGS says in which order a GPU adds"
+    os.environ["XLA_FLAGS"] = f"{flags} {_ONE_ORDER}".strip()
+    return "; a GPU adds in one order"
 
 
 def _remove_half_written(cache: Path) -> None:

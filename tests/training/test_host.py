@@ -136,3 +136,27 @@ def test_the_cache_is_mended_before_it_is_used(tmp_path, monkeypatch):
     monkeypatch.setattr(host, "_KEEP_FREED_MEMORY", ())
     assert f"kept in {tmp_path}" in host.prepare()
     assert mended == [tmp_path]
+
+
+def test_a_gpu_adds_in_one_order_unless_xla_is_told_otherwise(tmp_path):
+    """A plug-in for GPUs is what JAX finds it by: a folder in the namespace jax_plugins."""
+    program = "import os\nfrom stablefit.training import host\nprint(host.prepare(), '|', os.environ.get('XLA_FLAGS'))"
+    (tmp_path / "jax_plugins" / "xla_cuda99").mkdir(parents=True)
+
+    def said(path="", **environment):
+        known = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+        known |= {"STABLEFIT_CACHE": "", "PYTHONPATH": path, **environment}
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=known, capture_output=True, text=True, check=True, timeout=60
+        )
+        return done.stdout.strip().split("not kept")[1].split(" | ")
+
+    plugin = str(tmp_path)
+    assert said() == ["", "None"]
+    assert said(plugin) == ["; a GPU adds in one order", host._ONE_ORDER]
+    assert said(plugin, XLA_FLAGS="--xla_dump_to=x") == [
+        "; a GPU adds in one order",
+        f"--xla_dump_to=x {host._ONE_ORDER}",
+    ]
+    free = "--xla_gpu_exclude_nondeterministic_ops=false"
+    assert said(plugin, XLA_FLAGS=free) == ["; XLA_FLAGS says in which order a GPU adds", free]
