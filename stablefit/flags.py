@@ -69,6 +69,11 @@ class GridFlags(NamedTuple):
     launcher: str
     overrides: tuple[str, ...]  # the --config.FIELD=VALUE of every cell
 
+    @property
+    def fields(self) -> list[str]:
+        """Names of the fields that are overridden."""
+        return list(dict.fromkeys(re.sub(r"^--?(no)?config\.|=.*", "", one, flags=re.DOTALL) for one in self.overrides))
+
 
 def parse_grid(argv: Sequence[str]) -> GridFlags:
     """Reads the flags of a study; nothing is run.

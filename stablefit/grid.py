@@ -19,8 +19,9 @@ comparison to the first. `python -m stablefit.grid` is the same command.
 
   --sweep=FILE            a file that defines sweep(add), such as
                           experiments/methods_on_rte.py
-  --config.FIELD=VALUE    another value for a field, in every cell that does not
-                          set it itself; --config.keep=none keeps no parameters
+  --config.FIELD=VALUE    another value for a field, in all cells; not in those
+                          that set it themselves where others do not, and where
+                          all set it to different values it is refused
   --workdir=DIR           where results go; default runs/SWEEP. What it holds
                           already is not run again; if that was on other data,
                           the study is refused
@@ -56,9 +57,11 @@ def _run(argv: Sequence[str]) -> int:
     sys.path.append(str(sweep.resolve().parent.parent))  # at the end: a jax.py of theirs is not jax
     cells = {}
     swept = grid.expand(sweep)
+    given = grid.common_fields(swept, own.fields, sweep)
     for cell in swept:
         config = flags.parse([f"--config={cell.config}", *own.overrides]).config.to_dict()
-        cells[cell.name] = settings.read({**config, **cell.changes})
+        changes = {name: value for name, value in cell.changes.items() if name not in given}
+        cells[cell.name] = settings.read({**config, **changes})
     with processes.joined(Path(own.workdir or Path("runs") / sweep.stem), own.distributed) as workdir:
         try:
             # All are loaded before any runs: a mistake in the last cell is found now.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stablefit import flags
+from stablefit.study import grid
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "launch").glob("*.yaml"))
@@ -31,8 +32,10 @@ def test_its_commands_exist(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     for module, words in commands(path):
         if module == "stablefit.grid":
-            sweep = Path(flags.parse_grid(words).sweep)
-            assert sweep.is_file(), f"{path.name}: {sweep}"
+            given = flags.parse_grid(words)
+            cells = grid.expand(Path(given.sweep))
+            flags.parse([f"--config={cells[0].config}", *given.overrides])
+            grid.common_fields(cells, given.fields, Path(given.sweep))
         else:
             assert module == "stablefit.main"
             flags.parse(words)

@@ -67,6 +67,30 @@ def expand(sweep: Path) -> list[Cell]:
     return cells
 
 
+def common_fields(cells: Sequence[Cell], names: Sequence[str], sweep: Path) -> list[str]:
+    """Those of the fields that all cells set to the same value: not what the sweep is about, so another may be given.
+
+    Args:
+        names: of the fields that the command line gives.
+        sweep: the file, for messages.
+
+    Raises:
+        InputError: all cells set a field themselves, to different values: what is given for it would change nothing.
+    """
+    found = []
+    for name in names:
+        values = [repr(cell.changes[name]) for cell in cells if name in cell.changes]
+        if len(values) < len(cells):
+            continue
+        if len(set(values)) > 1:
+            raise InputError(
+                f"--config.{name} would change nothing: every cell of {sweep} sets it itself, the first to "
+                f"{values[0]}; leave it out, or change the sweep"
+            )
+        found.append(name)
+    return found
+
+
 def _of_theirs(sweep: Path, call: Callable[[], Any]) -> Any:
     """What a person's own program gives; a mistake in it is one line."""
     try:

@@ -115,6 +115,29 @@ def test_a_study_on_other_data_is_refused_before_anything_is_written(sweep, tmp_
     assert after == before
 
 
+def test_a_field_on_the_command_line_is_never_ignored(sweep, tmp_path, capsys):
+    """One that all cells set alike takes the new value; one that makes them different is refused."""
+    sweep.write_text(
+        "def sweep(add):\n"
+        "    for rate in (0.0, 0.5):\n"
+        f"        add(config={'configs/rte.py'!r}, name=str(rate), seeds=range(2), max_steps=9, dropout=rate)\n"
+    )
+    cells = grid.expand(sweep)
+    assert grid.common_fields(cells, ["seeds", "max_steps", "learning_rate"], sweep) == ["seeds", "max_steps"]
+    assert entry.main([f"--sweep={sweep}", "--config.dropout=0.1", "--plan"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"--config.dropout would change nothing: every cell of {sweep} sets it itself, the first to 0.0" in error
+
+
+def test_a_field_that_all_cells_set_alike_is_given_another_value(sweep, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("STABLEFIT_CACHE", "")
+    tiny.write_rte(tmp_path / "data")
+    arguments = [f"--sweep={sweep}", f"--workdir={tmp_path / 'study'}", f"--config.data_dir={tmp_path / 'data'}"]
+    assert entry.main([*arguments, "--config.seeds=4,5,6", "--plan"]) == 0
+    assert "study    3 cells, 9 runs" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("file", "cells", "seeds"), [("ablation", 36, 20), ("ablation_local", 8, 6)])
 def test_the_ablations_are_table_2(file, cells, seeds, monkeypatch):
     """Every cell is a valid config of its own, with one baseline a task that comes first."""
