@@ -229,7 +229,7 @@ class _InFolder:
         file = self.folder / f"seed_{seed}" / "predictions.npz"
         if not file.is_file():
             return None
-        manifest.check(file, "remove it and run the seed again")
+        manifest.check(file, "remove the folder of the seed and its row, and run it again")
         names = ("test_labels", "test_ids", "labels")
         try:
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:

@@ -106,6 +106,8 @@ def run_together(
         running.finish()
 
     dealing.complete(cells)
+    for said in (said for directory in cells.values() for said in directory.damaged_predictions()):
+        _warn(progress)(said)
     with Signals() as signals:
         if job.comparison_step:
             (directory,) = cells.values()

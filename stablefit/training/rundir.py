@@ -133,6 +133,16 @@ class RunDirectory:
                 )
         return {row["seed"]: row for row in rows}
 
+    def damaged_predictions(self) -> list[str]:
+        """What is said of finished seeds whose predictions are not as they were written; nothing if all are."""
+        files = [self.seed(seed) / "predictions.npz" for seed in self.results()]
+        return [
+            f"{file}: {why}; its row stands, but what reads it will refuse it: remove the folder of the seed and its "
+            "row, and run it again"
+            for file in files
+            if (why := manifest.damage(file))
+        ]
+
     def compared(self) -> dict[int, float]:
         """The score of every seed that has come to where seeds are compared."""
         file = self.path / "compared.jsonl"

@@ -219,6 +219,8 @@ def damaged(
         return f"{what}: code {ended.code}: {ended.err[-400:]}"
     if goes_on and str(newest) in harmed and "the save before it is used" not in ended.err:
         return f"{what}: passed over without a word: {ended.err[-300:]}"
+    if harmed.endswith("seed_0/predictions.npz") and "predictions.npz: " not in ended.err:  # of a finished seed
+        return f"{what}: used without a word: {ended.err[-300:]}"
     if logs:
         [page] = yield [Step(report.main, [str(workdir)])]
         fine = page.code == 0 or (page.code == 2 and page.in_one_line)

@@ -73,6 +73,21 @@ def test_best_is_the_first_of_the_best(whole):
         assert row["best_step"] == min(step for step, score in scores.items() if score == best)
 
 
+@pytest.mark.parametrize("harm", ["changed", "gone"])
+def test_changed_predictions_of_a_finished_seed_are_told_and_its_row_stands(harm, whole, prepare, tmp_path, capsys):
+    path = shutil.copytree(whole[0], tmp_path / "run")
+    file = path / "seed_1" / "predictions.npz"
+    if harm == "changed":
+        file.write_bytes(file.read_bytes()[:-1])
+    else:
+        file.unlink()
+    assert run(prepare(seeds=(0, 1)), path) == whole[1]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{file}: its file predictions.npz " in said
+    assert "remove the folder of the seed and its row" in said
+
+
 def test_the_same_command_twice_gives_the_same_bits(whole, prepare, tmp_path):
     run(prepare(seeds=(0, 1)), tmp_path / "run")
     for seed in (0, 1):
