@@ -32,6 +32,9 @@ _BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
 _V3 = {"type_vocab_size": 0, "relative_attention": True, "position_buckets": 256, "norm_rel_ebd": "layer_norm"}
 _V3 |= {"share_att_key": True, "pos_att_type": "p2c|c2p", "position_biased_input": False}
 _V2 = {**_V3, "conv_kernel_size": 3, "conv_act": "gelu"}
+_V1 = {"type_vocab_size": 0, "relative_attention": True, "position_biased_input": False, "pos_att_type": "p2c|c2p"}
+_BART = {"d_model": 768, "encoder_layers": 6, "decoder_layers": 6, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072}
+_BART |= {"encoder_attention_heads": 12, "decoder_attention_heads": 12}
 _MODERN = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
 
 SIZES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -51,16 +54,21 @@ SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "MPNet-base": ("mpnet", {**_BASE, "max_position_embeddings": 514, "layer_norm_eps": 1e-5}),
     "ALBERT-base": ("albert", {**_BASE}),
     "ModernBERT-base": ("modernbert", _MODERN),
+    "DeBERTa-base": ("deberta", {**_BASE, **_V1}),
+    "XLNet-base": ("xlnet", {"d_model": 768, "n_layer": 12, "n_head": 12, "d_inner": 3072}),
+    "BART-base": ("bart", _BART),
 }
 
 
-def batch(n_tokens: int, n_types: int, pad: int, lengths: tuple[int, ...], width: int) -> dict[str, np.ndarray]:
+def batch(config: Any, lengths: tuple[int, ...], width: int) -> dict[str, np.ndarray]:
     """Rows of random tokens with padding; the second half of each is a second text if there are types for it."""
     random = np.random.RandomState(0)
     column, length = np.arange(width)[None, :], np.array(lengths)[:, None]
     mask = (column < length).astype(np.int32)
-    types = (column >= length // 2) * mask if n_types > 1 else 0 * mask
-    tokens = np.where(mask == 1, random.randint(5, n_tokens, mask.shape), pad)
+    types = (column >= length // 2) * mask if config.type_vocab_size > 1 else 0 * mask
+    tokens = np.where(mask == 1, random.randint(5, config.vocab_size, mask.shape), config.pad_token_id)
+    if config.ends_with is not None:
+        tokens = np.where(column == length - 1, config.ends_with, tokens)
     labels = random.randint(0, 3, len(lengths))
     return {name: np.asarray(x, np.int32) for name, x in zip(_NAMES, (tokens, types, mask, labels), strict=True)}
 
@@ -81,14 +89,23 @@ class Theirs:
 
         names = {"input_ids": "tokens", "attention_mask": "segments", "token_type_ids": "types"}
         known = inspect.signature(self.model.forward).parameters
-        return {theirs: torch.tensor(of[ours]).long() for theirs, ours in names.items() if theirs in known}
+        given = {theirs: self.turned(of[ours], of, 1) for theirs, ours in names.items() if theirs in known}
+        return {theirs: torch.tensor(array).long() for theirs, array in given.items()}
+
+    def turned(self, rows: np.ndarray, of: dict[str, np.ndarray], way: int) -> np.ndarray:
+        """Rows with their padding on the left (way 1), or back (-1), for what reads the last column."""
+        if self.model.config.model_type != "xlnet":
+            return rows
+        shifts = way * (of["segments"].shape[1] - of["segments"].sum(1))
+        return np.stack([np.roll(row, shift, axis=0) for row, shift in zip(rows, shifts, strict=True)])
 
     def outputs(self, of: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         import torch  # pyright: ignore[reportMissingImports]
 
         with torch.no_grad():
             hidden = self.model.base_model(**self.inputs(of)).last_hidden_state
-            return hidden.float().numpy(), self.model(**self.inputs(of)).logits.float().numpy()
+            hidden = self.turned(hidden.float().numpy(), of, -1)
+            return hidden, self.model(**self.inputs(of)).logits.float().numpy()
 
     def gradient(self, of: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         import torch  # pyright: ignore[reportMissingImports]
@@ -145,7 +162,7 @@ def compare(model: Any) -> dict[str, Any]:
         hf.save_encoder(again, params, config.to_dict())
         second, _ = hf.load_encoder(again, hf.load_config(again))
         exact = jax.tree.all(jax.tree.map(lambda a, b: a.tobytes() == b.tobytes(), encoder, second))
-        of = batch(config.vocab_size, config.type_vocab_size, config.pad_token_id, (48, 31, 5), 48)
+        of = batch(config, (48, 31, 5), 48)
         kept = {"num_labels": 3, "attn_implementation": "eager"}
         opened = Theirs(type(model).from_pretrained(again, **kept)).outputs(of)[1]
 
@@ -198,15 +215,14 @@ def _gradient_apart(gradient: Any, theirs: dict[str, np.ndarray], config: Any) -
     from stablefit.models.families import family_of
     from stablefit.paths import map_named
 
-    names = {f"encoder/{entry.ours}": entry.in_file for entry in hf.name_table(config)}
+    expected = {f"encoder/{entry.ours}": entry.from_file(theirs[entry.in_file]) for entry in hf.name_table(config)}
     classifier = family_of(config).classifier
-    names |= {"head/kernel": f"{classifier}.weight", "head/bias": f"{classifier}.bias"}
+    expected |= {"head/kernel": theirs[f"{classifier}.weight"].T, "head/bias": theirs[f"{classifier}.bias"]}
     largest = max(float(np.abs(g).max()) for g in theirs.values())
     found: list[float] = []
 
     def one(name: str, ours: Any) -> None:
-        other = theirs[names[name]]
-        found.append(float(np.abs(np.asarray(ours) - (other.T if name.endswith("kernel") else other)).max()))
+        found.append(float(np.abs(np.asarray(ours) - expected[name]).max()))
 
     map_named(one, gradient)
     return max(found) / largest
@@ -219,7 +235,7 @@ def _seconds(theirs: Theirs, params: Any, config: Any) -> dict[str, float]:
 
     from stablefit.models import heads
 
-    of = batch(config.vocab_size, config.type_vocab_size, config.pad_token_id, (64,) * 8, 64)
+    of = batch(config, (64,) * 8, 64)
     model = heads.SequenceClassifier(config, 3)
 
     def loss(params: Any) -> Any:
@@ -248,11 +264,13 @@ def _seconds(theirs: Theirs, params: Any, config: Any) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--only", default="", help="of the published sizes those of these names, with commas between")
     parser.add_argument("real", nargs="*", help="NAME=DIR")
     given = parser.parse_args()
     out = Path(given.out)
     found = json.loads(out.read_text()) if out.is_file() else {"machine": machine(), "rows": {}}
-    models: dict[str, Callable[[], Any]] = {name: functools.partial(random_model, *of) for name, of in SIZES.items()}
+    sizes = {name: SIZES[name] for name in given.only.split(",")} if given.only else SIZES
+    models: dict[str, Callable[[], Any]] = {name: functools.partial(random_model, *of) for name, of in sizes.items()}
     for one in given.real:
         name, folder = one.split("=", 1)
         models[name] = functools.partial(real_model, folder)

@@ -161,7 +161,7 @@ def word_vectors(job: Job) -> list[np.ndarray]:
         few = np.resize(rows, _ROWS)  # the last ones are asked again, so that one program serves all of a width
         n_words = [pool.windows[i].end - pool.windows[i].start for i in rows]
         t, w = _rounded(int(pool.lengths[rows].max())), _rounded(max(n_words))
-        inputs = _cut(pool.tokens[few], t), _cut(pool.segments[few], t), _cut(pool.words[few], w)
+        inputs = (*(_cut(x[few], t) for x in (pool.tokens, pool.types, pool.segments)), _cut(pool.words[few], w))
         outputs = np.asarray(_hidden(model, params, *inputs))
         for i, n, one in zip(rows, n_words, outputs, strict=False):
             values[i] = one[:n]
@@ -170,12 +170,12 @@ def word_vectors(job: Job) -> list[np.ndarray]:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _hidden(model: heads.TokenClassifier, params: Any, tokens: Any, segments: Any, words: Any) -> jax.Array:
+def _hidden(model: heads.TokenClassifier, params: Any, tokens: Any, types: Any, segments: Any, words: Any) -> jax.Array:
     rows, zeros = jnp.arange(len(tokens)), jnp.zeros(len(tokens), jnp.int32)
     last = model.config.longest - 1  # of padding, which nobody reads
     positions = jnp.minimum(jnp.arange(tokens.shape[1], dtype=jnp.int32), last)
     positions = jnp.broadcast_to(positions[None], tokens.shape)
-    inputs = tokens, jnp.zeros_like(tokens), segments, positions, rows, zeros, words
+    inputs = tokens, types, segments, positions, rows, zeros, words
     outputs = model.apply({"params": params}, *inputs, deterministic=True)
     assert isinstance(outputs, jax.Array)
     return outputs

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from stablefit.models.config import ACTIVATIONS, EncoderConfig
 from stablefit.models.dropout import Dropout
-from stablefit.models.matmul import DType, attention_mix, attention_scores, dense
+from stablefit.models.matmul import DType, attention_mix, attention_scores, dense, shared_scores
 
 
 class Table(nn.Module):
@@ -132,10 +132,38 @@ class Places(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What queries of a few places attend to: of E of them the rows `rows` [E] of the hidden states [B, S, D]."""
+    """What queries attend to, if not to themselves: hidden states [B, S, D]; queries of E places to the rows [E]."""
 
     hidden: jax.Array
-    rows: jax.Array
+    rows: jax.Array | None
+
+
+def by_place(x: jax.Array) -> jax.Array:
+    """[..., T, 2T - 1] by place t and by distance T - 1 + s - t -> [..., T, T] by place t and by s.
+
+    A row is one place further left than the row above: cutting rows one element shorter shifts them so.
+    """
+    length = x.shape[-2]
+    flat = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 1)]).reshape(*x.shape[:-2], -1)
+    flat = flat[..., : length * (2 * length - 1)]
+    return flat.reshape(*x.shape[:-1], 2 * length - 1)[..., length - 1 :]
+
+
+def from_columns(of_MxHxK: jax.Array, columns_E: jax.Array) -> jax.Array:
+    """Rows by distance from each of E queries to all sources, [E, S, H, K]."""
+    length = (len(of_MxHxK) + 1) // 2
+    return of_MxHxK[length - 1 + jnp.arange(length)[None, :] - columns_E[:, None]]
+
+
+def distance_scores(q_BxQxHxK: jax.Array, key_MxHxK: jax.Array, columns_E: jax.Array | None, dtype: DType) -> jax.Array:
+    """`Q_q . R_{q-s}`, [B, H, Q, S], of keys for the distances q - s from T - 1 down to 1 - T.
+
+    Args:
+        columns_E: where queries of a few places are.
+    """
+    if columns_E is None:
+        return by_place(shared_scores(q_BxQxHxK, key_MxHxK, dtype))
+    return attention_scores(q_BxQxHxK, from_columns(key_MxHxK, columns_E), dtype)
 
 
 def attend(
@@ -152,13 +180,14 @@ def attend(
     return attention_mix(weights_BxHxQxS, v_BxSxHxK, dtype)
 
 
+Product = Callable[[jax.Array], jax.Array]  # a dense layer, (..., D) -> (..., D)
 Project = Callable[[str, jax.Array], jax.Array]  # name of a dense layer, (..., D) -> (..., H, K)
 
 
 class Attention(nn.Module):
     """`LayerNorm(x + W_o softmax(q k^T / sqrt(K) + bias) v)` inside each segment, dropout on weights and output.
 
-    Keys and values are those of x itself, or of what is `seen` where x is queries of a few places, [E, 1, D].
+    Keys and values are those of x itself, or of what is `seen`, as where x is queries of a few places, [E, 1, D].
     """
 
     config: EncoderConfig
@@ -170,25 +199,29 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x_BxTxD: jax.Array, context: Any, deterministic: bool, seen: Seen | None = None) -> jax.Array:
         c = self.config
-        layers: dict[str, Dense] = {}
+        layers: dict[str, Product] = {}
 
         def project(name: str, x: jax.Array) -> jax.Array:
             """`x W + b` by the dense layer of that name, cut into heads: (..., D) -> (..., H, K)."""
             if name not in layers:
-                layers[name] = Dense(c.hidden_size, c.initializer_range, self.dtype, name=name)
+                layers[name] = self.product(name)
             return layers[name](x).reshape(*x.shape[:-1], c.num_attention_heads, -1)
 
         q_BxQxHxK = project("query", x_BxTxD)
         k_BxSxHxK, v_BxSxHxK = (project(name, seen.hidden if seen else x_BxTxD) for name in ("key", "value"))
-        if seen:
+        if seen and seen.rows is not None:
             k_BxSxHxK, v_BxSxHxK = k_BxSxHxK[seen.rows], v_BxSxHxK[seen.rows]
         scores_BxHxQxS = self.scores(q_BxQxHxK, k_BxSxHxK, context, deterministic, project)
         on_weights = Dropout(self.weights_dropout)
         y_BxQxHxK = attend(scores_BxHxQxS, context.same_Bx1xQxS, v_BxSxHxK, on_weights, deterministic, self.dtype)
-        y_BxTxD = Dense(c.hidden_size, c.initializer_range, self.dtype, name="output")(y_BxQxHxK.reshape(x_BxTxD.shape))
+        y_BxTxD = self.product("output")(y_BxQxHxK.reshape(x_BxTxD.shape))
         if self.drops_output:
             y_BxTxD = Dropout(self.dropout)(y_BxTxD, deterministic=deterministic)
         return layer_norm(c.layer_norm_eps)(y_BxTxD + x_BxTxD)
+
+    def product(self, name: str) -> Product:
+        """The dense layer of that name: query, key, value, output, and what a family's `scores` asks for."""
+        return Dense(self.config.hidden_size, self.config.initializer_range, self.dtype, name=name)
 
     def scores(
         self, q_BxQxHxK: jax.Array, k_BxSxHxK: jax.Array, context: Any, deterministic: bool, project: Project
@@ -206,6 +239,7 @@ class Layer(nn.Module):
         attention: the module of attention, with the arguments of `Attention`.
         drops_attention: whether there is dropout on the output of attention; in DistilBERT there is none.
         drops_output: whether there is dropout on that of the feed-forward part; in ALBERT there is none.
+        drops_inside: whether there is dropout behind the activation.
     """
 
     config: EncoderConfig
@@ -215,20 +249,28 @@ class Layer(nn.Module):
     attention: type[Attention] = Attention
     drops_attention: bool = True
     drops_output: bool = True
+    drops_inside: bool = False
 
     @nn.compact
     def __call__(self, x_BxTxD: jax.Array, context: Any, deterministic: bool, seen: Seen | None = None) -> jax.Array:
         c = self.config
         rates = (self.dropout, self.attention_dropout)
         attention = self.attention(c, *rates, self.dtype, self.drops_attention, name="attention")
-        y_BxTxD = attention(x_BxTxD, context, deterministic, seen)
+        y_BxTxD = self.between(attention(x_BxTxD, context, deterministic, seen), context, deterministic)
         z_BxTxF = Dense(c.intermediate_size, c.initializer_range, self.dtype, name="intermediate")(y_BxTxD)
         z_BxTxF = ACTIVATIONS[c.hidden_act](z_BxTxF)
+        if self.drops_inside:
+            z_BxTxF = Dropout(self.dropout)(z_BxTxF, deterministic=deterministic)
         z_BxTxD = Dense(c.hidden_size, c.initializer_range, self.dtype, name="output")(z_BxTxF)
         if self.drops_output:
             z_BxTxD = Dropout(self.dropout)(z_BxTxD, deterministic=deterministic)
         y_BxTxD = layer_norm(c.layer_norm_eps)(z_BxTxD + y_BxTxD)
         return self.further(x_BxTxD, y_BxTxD, context, deterministic, seen)
+
+    def between(self, y_BxTxD: jax.Array, context: Any, deterministic: bool) -> jax.Array:
+        """What a family does between attention and the feed-forward part."""
+        del context, deterministic
+        return y_BxTxD
 
     def further(
         self, x_BxTxD: jax.Array, y_BxTxD: jax.Array, context: Any, deterministic: bool, seen: Seen | None

@@ -92,6 +92,11 @@ class EncoderConfig:
         return False
 
     @property
+    def ends_with(self) -> int | None:
+        """The token that every text must end with; None: any."""
+        return None
+
+    @property
     def first_position(self) -> int:
         """The row of the table of positions that an example's first token has."""
         return 0

@@ -23,6 +23,8 @@ Block = Callable[..., jax.Array]  # (hidden states, context, deterministic, seen
 class Encoder(nn.Module):
     """Tokens -> hidden states, and `pool`: hidden states of [CLS] -> what the classifier reads. As it stands, BERT's.
 
+    Where `reads_last`, what is called [CLS] here is the example's last token.
+
     Args:
         config: the sizes.
         dropout: rate of all dropout: embeddings, attention weights, outputs of the sub-layers; static.
@@ -40,9 +42,11 @@ class Encoder(nn.Module):
     checked: bool = True
     attention_dropout: float | None = None
 
-    # Of the family: is there dropout in front of the pooler, too; does its tagger read through the pooler.
+    # Of the family: is there dropout in front of the pooler, too; does its tagger read through the pooler; does its
+    # classifier read an example's last token, in place of the first.
     pools_dropped: ClassVar[bool] = False
     tags_pooled: ClassVar[bool] = False
+    reads_last: ClassVar[bool] = False
 
     def setup(self) -> None:
         self.embeddings = self.make_embeddings()
@@ -76,6 +80,18 @@ class Encoder(nn.Module):
     def context(self, same_Bx1xQxS: jax.Array, positions_BxT: jax.Array | None, deterministic: bool) -> Context:
         """What all blocks are given."""
         return Places(same_Bx1xQxS)
+
+    def begin(
+        self,
+        tokens_BxT: jax.Array,
+        types_BxT: jax.Array,
+        positions_BxT: jax.Array | None,
+        same_Bx1xQxS: jax.Array,
+        deterministic: bool,
+    ) -> tuple[jax.Array, Context]:
+        """What the first block is given, and what all are."""
+        x_BxTxD = self.embeddings(tokens_BxT, types_BxT, positions_BxT, deterministic)
+        return x_BxTxD, self.context(same_Bx1xQxS, positions_BxT, deterministic)
 
     def finish(self, x_BxTxD: jax.Array) -> jax.Array:
         """What is done after the last block."""
@@ -113,8 +129,7 @@ class Encoder(nn.Module):
                 f"rows of {tokens_BxT.shape[1]} tokens are too long: max_position_embeddings={longest}; shorten them"
             )
         same_Bx1xQxS = (segments_BxT[:, :, None] == segments_BxT[:, None, :])[:, None]
-        x_BxTxD = self.embeddings(tokens_BxT, types_BxT, positions_BxT, deterministic)
-        context = self.context(same_Bx1xQxS, positions_BxT, deterministic)
+        x_BxTxD, context = self.begin(tokens_BxT, types_BxT, positions_BxT, same_Bx1xQxS, deterministic)
         blocks = self.blocks()
         for block in blocks if read is None else blocks[:-1]:
             x_BxTxD = block(x_BxTxD, context, deterministic)

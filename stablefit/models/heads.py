@@ -28,8 +28,9 @@ class SequenceClassifier(nn.Module):
         dropout: rate of all dropout, on the pooled vector too; static.
         dtype: what the inputs of matrix products are rounded to.
         pool: 'pooler' is what the family's own classifier reads, of BERT tanh(W h + b) of the hidden state of [CLS],
-            'cls' that hidden state itself, and 'mean' the layer-normalised mean of the example's hidden states, those
-            of special tokens among them: what encoders that were trained for sentence similarity are read by.
+            'cls' that hidden state itself (of the last token where the family reads that), and 'mean' the
+            layer-normalised mean of the example's hidden states, those of special tokens among them: what encoders
+            that were trained for sentence similarity are read by.
         serving: only answers are wanted, and to rounding: the last layer is computed where the head reads.
         checked, attention_dropout: as of `Encoder`.
     """
@@ -88,6 +89,8 @@ class SequenceClassifier(nn.Module):
     ) -> jax.Array:
         """What the head reads, before its dropout, shape (E, D); arguments as of a call."""
         reads_mean = self.pool == "mean" or (self.pool == "pooler" and self.config.reads_mean)
+        if self.encoder.reads_last and not reads_mean:
+            cls_rows_E, cls_columns_E = last_tokens(segments_BxT, cls_rows_E, cls_columns_E)
         if self.serving and not reads_mean:
             if cls_rows_E is None or cls_columns_E is None:
                 cls_rows_E, cls_columns_E = jnp.arange(len(tokens_BxT)), jnp.zeros(len(tokens_BxT), jnp.int32)
@@ -117,6 +120,17 @@ class MeanPooling(nn.Module):
         cls_columns_E: jax.Array | None,
     ) -> jax.Array:
         return layer_norm(MEAN_EPS)(mean(hidden_BxTxD, segments_BxT, cls_rows_E, cls_columns_E))
+
+
+def last_tokens(
+    segments_BxT: jax.Array, rows_E: jax.Array | None, columns_E: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """The row and the column of each example's last token, from those of its first."""
+    if rows_E is None or columns_E is None:
+        rows_E, columns_E = jnp.arange(len(segments_BxT)), jnp.zeros(len(segments_BxT), jnp.int32)
+    segments_BxT = jnp.asarray(segments_BxT)
+    mine_ExT = segments_BxT[rows_E] == segments_BxT[rows_E, columns_E][:, None]
+    return rows_E, jnp.where(mine_ExT, jnp.arange(segments_BxT.shape[1])[None], 0).max(1)
 
 
 MEAN_EPS = 1e-12  # whatever the encoder's: `hf_export` writes this normalisation as one without

@@ -104,7 +104,7 @@ def load_encoder(directory: str | Path, config: EncoderConfig) -> tuple[dict[str
         if not np.isfinite(array).all():
             raise InputError(f"{stored[name].file}: {stored[name].name} holds NaN or infinite values; fetch it again")
         entry = table[name]
-        _put(params, entry.ours, np.ascontiguousarray(array.T) if entry.ours.endswith("kernel") else array)
+        _put(params, entry.ours, entry.from_file(array))
         dtypes.add(dtype)
     count = sum(int(np.prod(entry.shape)) for entry in table.values())
     files = tuple(sorted({tensor.file.name for tensor in stored.values()}))
@@ -156,22 +156,26 @@ def save_encoder(
         architecture: what the head is one of: SEQUENCES or TOKENS.
 
     Raises:
-        InputError: a parameter that the name table does not know, or one that is missing.
+        InputError: a parameter that the name table does not know, or one that is missing; a tagger, of a family that
+            has none.
     """
     directory = Path(directory)
     config = read_config(config_dict, "config_dict")
     family = family_of(config)
+    if architecture == TOKENS and family.no_tagger:
+        raise InputError(f"cannot export to {directory}: {family.no_tagger}")
     entries, head = name_table(config), _head_names(family, architecture)
-    names = {f"encoder/{entry.ours}": entry.in_file for entry in entries} | head
+    of = {f"encoder/{entry.ours}": entry for entry in entries}
+    names = {ours: entry.in_file for ours, entry in of.items()} | head
     leaves = dict(_leaves(params))
     may_lack = {f"encoder/{entry.ours}" for entry in entries if entry.is_pooler} | set(head)
     missing, unknown = sorted(names.keys() - leaves.keys() - may_lack), sorted(leaves.keys() - names.keys())
     if missing or unknown:
         raise InputError(f"cannot export to {directory}: missing {_some(missing)}; unknown {_some(unknown)}")
-    tensors = {}
+    tensors = {family.prefix + name: np.zeros(shape, np.float32) for name, shape in family.unused(config).items()}
     for ours, leaf in leaves.items():
         array = np.asarray(leaf, np.float32)
-        tensors[names[ours]] = np.ascontiguousarray(array.T if ours.endswith("kernel") else array)
+        tensors[names[ours]] = of[ours].to_file(array) if ours in of else np.ascontiguousarray(array.T)
     stem = family.classes[config.model_type]
     fields = dict(config_dict, architectures=[f"{stem}Model"])
     if "head/bias" in leaves:

@@ -121,7 +121,7 @@ def _write(whole: Model, folder: Path, facts: Facts | None, onnx: bool) -> None:
             "id2label": {str(i): name for i, name in enumerate(labels)},
         }
         hf.save_encoder(folder, params, fields, hf.SEQUENCES)
-    _write_tokenizer(bundle, folder)
+    _write_tokenizer(bundle, folder, typed=whole.config.type_vocab_size > 1)
     stored = {
         **bundle.to_dict(),
         "pooling": "pooler",  # that is what the directory's network has
@@ -155,8 +155,11 @@ def _write_tagger(bundle: Bundle, params: Tree, fields: dict[str, Any], folder: 
         shutil.copyfile(Path(__file__).with_name(DECODER), folder / DECODER)
 
 
-def _write_tokenizer(bundle: Bundle, folder: Path) -> None:
-    """The tokenizer's files; lengths are the user's to decide, up to the model's, and text is text."""
+def _write_tokenizer(bundle: Bundle, folder: Path, *, typed: bool) -> None:
+    """The tokenizer's files; lengths are the user's to decide, up to the model's, and text is text.
+
+    Without being asked transformers' tokenizers of XLNet and ALBERT give no token types.
+    """
     for name in TOKENIZER_FILES:
         if (bundle.folder / name).is_file():
             shutil.copyfile(bundle.folder / name, folder / name)
@@ -166,6 +169,8 @@ def _write_tokenizer(bundle: Bundle, folder: Path) -> None:
     config = folder / "tokenizer_config.json"
     fields = sources.read_json(config) if config.is_file() else {"tokenizer_class": "BertTokenizer"}
     fields = {name: value for name, value in fields.items() if name not in ("auto_map", "name_or_path")}
+    if typed:
+        fields.setdefault("model_input_names", ["input_ids", "token_type_ids", "attention_mask"])
     _write_json(config, fields | {"model_max_length": bundle.max_length, "split_special_tokens": True})
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from stablefit.data import batches, encoding, tasks
 from stablefit.data.digest import Digest
@@ -175,8 +176,11 @@ def load(settings: Settings) -> Job:
     found = encoded(directory, config.vocab_size)
     task = found.task
     _check_depths(config, settings)
+    if task.kind == "tagging" and (reason := family_of(config).no_tagger):
+        raise InputError(f"{spec.model} cannot be trained to tag: {reason}; take a model of another family")
     data = found.objective.data(0)
     _check_types(data, config, spec.model)
+    _check_ends(data, config, spec.model)
     objective = found.objective.fitted(data["train"])
     weights, report = _weights(directory, config)
     pretrained, start = {"encoder": weights}, None
@@ -228,6 +232,17 @@ def _check_types(data: Mapping[str, encoding.Encoded], config: EncoderConfig, mo
         raise InputError(
             f"{model}: config.json says type_vocab_size={config.type_vocab_size}, but the tokenizer marks the second "
             f"text of a pair as type {most}; a pair task needs a model with {most + 1} token types, or one without any"
+        )
+
+
+def _check_ends(data: Mapping[str, encoding.Encoded], config: EncoderConfig, model: str) -> None:
+    """A text without its last token would be read elsewhere by transformers than here."""
+    token = config.ends_with
+    last = [part.tokens[np.arange(len(part)), part.lengths - 1] for part in data.values()]
+    if token is not None and any((tokens != token).any() for tokens in last):
+        raise InputError(
+            f"{model}: config.json says eos_token_id={token}, but the tokenizer does not end every text with that "
+            "token; take the tokenizer.json that belongs to the model"
         )
 
 

@@ -15,6 +15,7 @@ from stablefit import methods
 from stablefit.data import batches
 from stablefit.fields import FIELDS
 from stablefit.models import hf_export, sources
+from stablefit.models.families import family_of
 from stablefit.models.vocabulary import Vocabulary
 from stablefit.objectives import metrics
 from stablefit.paths import depths, map_named, names
@@ -68,7 +69,8 @@ def _reading(job: Job) -> str:
     if job.task.kind == "tagging":
         return ""
     own, asked = job.spec.pooling, sources.read_at(sources.resolve(job.spec.model))
-    ways = {"pooler": "at [CLS], by the pooler", "cls": "at [CLS]", "mean": "by the mean of its pieces"}
+    at = "at its last token" if family_of(job.encoder).encoder.reads_last else "at [CLS]"
+    ways = {"pooler": f"{at}, by the pooler", "cls": at, "mean": "by the mean of its pieces"}
     if asked == own:
         return f"each text {ways[own]}, as the model's 1_Pooling says"
     if asked:

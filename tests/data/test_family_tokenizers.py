@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import XLNetTokenizer
 
 from stablefit.data import built_tokenizer
 from stablefit.data.encoding import described, encode, load_tokenizer
@@ -75,6 +76,17 @@ def test_pairs_without_token_types(roberta, sentencepiece, kept, tmp_path):
         assert (tokens[0], tokens[-1]) == (0, 2)
         assert not encoded.types.any()
         assert set(encoded.tokens[0, length:].tolist()) <= {1}
+
+
+def test_xlnets_own_tokenizer(tmp_path):
+    """Both special tokens stand behind, the last of a type of its own; we pad on the right all the same."""
+    special = ["<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>"]
+    words = [("▁low", -1.0), ("▁tree", -1.5), ("▁", -3.0), ("t", -4.0)]
+    XLNetTokenizer(vocab=[(piece, 0.0) for piece in special] + words).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(tmp_path, 13)
+    encoded = encode(examples(["low tree", "low"], ["low", "tree"]), tokenizer, 16)
+    assert encoded.tokens.tolist() == [[9, 10, 4, 9, 4, 3, 5, 5], [9, 4, 10, 4, 3, 5, 5, 5]]
+    assert encoded.types.tolist() == [[0, 0, 0, 1, 1, 2, 0, 0], [0, 0, 1, 1, 2, 0, 0, 0]]
 
 
 def test_a_words_piece_begins_with_its_space(roberta, sentencepiece):

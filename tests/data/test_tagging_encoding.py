@@ -2,10 +2,11 @@
 
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from stablefit.data.encoding import load_tokenizer
 from stablefit.data.tags.ner import TaggedExamples, read_spans
@@ -58,6 +59,20 @@ def test_words_are_read_at_their_first_piece(wordpiece):
     encoded = encode_tags(documents(["w1", "w2-w3", "never", "w4"]), TAGS, wordpiece, 16)
     assert shown(encoded, wordpiece) == ["[CLS]", "w1", "w2", "[UNK]", "w3", "[UNK]", "w4", "[SEP]"]
     assert read_at(encoded, wordpiece) == ["w1", "w2", "[UNK]", "w4"]
+
+
+def test_a_window_ends_as_texts_of_the_tokenizer_do(tmp_path, tiny_root):
+    """XLNet's have both special tokens behind, the last of a type of its own."""
+    tokenizer = Tokenizer.from_file(str(tiny_root / "model" / "tokenizer.json"))
+    special = [("[CLS]", 2), ("[SEP]", 3)]
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A [SEP] [CLS]:2", special_tokens=special)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    shutil.copy(tiny_root / "model" / "tokenizer_config.json", tmp_path)
+    behind = load_tokenizer(tmp_path)
+    encoded = encode_tags(documents(["w1", "w2-w3", "w4"], ["w5"]), TAGS, behind, 16)
+    assert shown(encoded, behind) == ["w1", "w2", "[UNK]", "w3", "w4", "[SEP]", "[CLS]"]
+    assert read_at(encoded, behind) == ["w1", "w2", "w4"]
+    assert encoded.types.tolist() == [[0, 0, 0, 0, 0, 0, 2, 0], [0, 0, 2, 0, 0, 0, 0, 0]]
 
 
 def test_a_word_without_pieces_is_the_unknown_one(wordpiece):

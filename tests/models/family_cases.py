@@ -35,6 +35,23 @@ _MODERN = _BERTS | {
     "local_attention": 6,
 }
 
+_V1 = {name: value for name, value in _V3.items() if name not in ("position_buckets", "norm_rel_ebd", "share_att_key")}
+_XLNET = {"model_type": "xlnet", "vocab_size": 40, "d_model": 12, "n_layer": 2, "n_head": 3, "d_inner": 20}
+_BART = _SIZES | {
+    "model_type": "bart",
+    "d_model": 12,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 3,
+    "decoder_attention_heads": 3,
+    "encoder_ffn_dim": 20,
+    "decoder_ffn_dim": 20,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 2,
+    "forced_eos_token_id": None,
+}
+del _BART["initializer_range"]
+
 # What config.json says of each.
 CASES: dict[str, dict[str, Any]] = {
     "bert": _BERTS | {"model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-12},
@@ -65,11 +82,18 @@ CASES: dict[str, dict[str, Any]] = {
     "modernbert, biases": _MODERN
     | {"norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True}
     | {"classifier_pooling": "mean", "global_rope_theta": 1000.0, "local_rope_theta": 50.0},
+    "deberta-v1": _V1 | {"model_type": "deberta", "position_biased_input": True, "type_vocab_size": 2},
+    "deberta-v1, one kind": _V1 | {"model_type": "deberta", "pos_att_type": ["p2c"], "max_relative_positions": 5},
+    "xlnet": _XLNET,
+    "xlnet, clamped": _XLNET | {"clamp_len": 3, "ff_activation": "relu", "n_layer": 1},
+    "bart": _BART,
+    "bart, scaled": _BART | {"encoder_layers": 1, "decoder_layers": 3, "scale_embedding": True, "init_std": 0.03},
 }
 
 
 def pad_id(config_json: dict[str, Any]) -> int:
-    return config_json.get("pad_token_id", 1 if config_json["model_type"] == "mpnet" else 0)
+    """The padding index, whose default is not 0 in some."""
+    return config_json.get("pad_token_id", {"mpnet": 1, "bart": 1, "xlnet": 5}.get(config_json["model_type"], 0))
 
 
 def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -87,15 +111,23 @@ def batch(config_json: dict[str, Any], lengths: tuple[int, ...] = (14, 9, 3), wi
     random = np.random.RandomState(3)
     column, length = np.arange(width)[None, :], np.array(lengths)[:, None]
     mask = (column < length).astype(np.int32)
-    default = 0 if config_json["model_type"] in ("distilbert", "mpnet", "modernbert") else 2
+    default = 0 if config_json["model_type"] in ("distilbert", "mpnet", "modernbert", "bart") else 2
     types = ((column >= length // 2) * mask) if config_json.get("type_vocab_size", default) > 1 else 0 * mask
     tokens = np.where(mask == 1, random.randint(4, config_json["vocab_size"], mask.shape), pad_id(config_json))
+    if "decoder_start_token_id" in config_json:  # it then reads the last token of this id
+        tokens = np.where(column == length - 1, config_json["eos_token_id"], tokens)
     return {
         "tokens": tokens.astype(np.int32),
         "types": types.astype(np.int32),
         "segments": mask,
         "labels": random.randint(0, N_LABELS, len(lengths)).astype(np.int32),
     }
+
+
+def turned(rows: np.ndarray, segments: np.ndarray, back: bool = False) -> np.ndarray:
+    """Rows with their padding on the left in place of the right, or back again."""
+    shifts = (segments.shape[1] - segments.sum(1)) * (-1 if back else 1)
+    return np.stack([np.roll(row, shift, axis=0) for row, shift in zip(rows, shifts, strict=True)])
 
 
 def fast(names: Iterable[str], *few: str) -> list[Any]:

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from stablefit import paths
 from stablefit.errors import InputError
 from stablefit.models import heads, hf, hf_export
 from stablefit.models.config import EncoderConfig
-from stablefit.models.families import FAMILIES, family_of
+from stablefit.models.families import FAMILIES, bart, family_of
 from tests.models import family_cases as cases
 from tests.models.test_families import DIFFERENT, NAMES, config_of, in_files, inputs_of, params_of
 
@@ -48,8 +48,9 @@ def packed(batch: dict[str, np.ndarray], pad: int) -> tuple[tuple[np.ndarray, ..
     return tuple(out), rows, columns
 
 
-# One of each way to count positions: absolute, from the padding index, relative by buckets, rotary; and shared blocks.
-POSITIONS = ("bert", "roberta", "deberta, v2", "mpnet", "albert", "modernbert")
+# One of each way to count positions: absolute, from the padding index, relative by buckets, rotary, by sines; shared
+# blocks, and a decoder.
+POSITIONS = ("bert", "roberta", "deberta, v2", "mpnet", "albert", "modernbert", "xlnet", "bart, scaled")
 
 
 @pytest.mark.parametrize("name", cases.fast(DIFFERENT, *POSITIONS))
@@ -87,6 +88,13 @@ def packed_and_padded_agree(name, pool):
     np.testing.assert_allclose(served, padded, rtol=0, atol=2e-6)
 
 
+def test_barts_decoder_is_given_each_example_a_place_later():
+    """Its own last token in front: texts that all end alike would not show another's."""
+    segments = np.array([[1, 1, 1, 2, 2, 0], [1, 2, 2, 2, 0, 0]])
+    found = bart.before(jnp.asarray(segments[:, :, None] == segments[:, None, :]))
+    assert found.tolist() == [[2, 0, 1, 4, 3, 5], [0, 3, 1, 2, 5, 4]]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_saved_is_loaded_bit_for_bit(name, tmp_path):
     config, params = config_of(name), params_of(name)
@@ -100,6 +108,9 @@ def test_what_is_saved_is_loaded_bit_for_bit(name, tmp_path):
     hf.save_encoder(tmp_path / "b", {"encoder": encoder, "head": params["head"]}, config.to_dict())
     files = [(tmp_path / one / "model.safetensors").read_bytes() for one in "ab"]
     assert files[0] == files[1]
+    unused = {"transformer.mask_emb": (1, 1, 12)} if config.model_type == "xlnet" else {}  # of pre-training alone
+    stored = {key: value.shape for key, value in load_file(tmp_path / "b" / "model.safetensors").items()}
+    assert stored == in_files(config) | unused
     assert hf.load_config(tmp_path / "b") == config
 
 
@@ -113,6 +124,8 @@ def test_files_of_bare_models_and_of_other_heads_are_read(name, prefixed, tmp_pa
         "roberta": "lm_head.dense.weight",
         "deberta": "mask_predictions.dense.weight",
         "modernbert": "decoder.bias",
+        "xlnet": "transformer.mask_emb",
+        "bart": "final_logits_bias",
     }
     other = aside.get(name.split(",")[0], "classifier.other.weight")
     if not prefixed:
@@ -226,5 +239,10 @@ def test_messages_name_the_next_step(tmp_path):
     wrong = cases.CASES["modernbert"] | {"layer_types": ["full_attention"]}
     assert "it must be 4 of full_attention, sliding_attention" in message(wrong)
     assert "rope_type 'default'" in message(cases.CASES["modernbert"] | {"rope_scaling": {"rope_type": "yarn"}})
+    wrong = cases.CASES["bart"] | {"decoder_ffn_dim": 24}
+    assert "decoder_ffn_dim=24 is not supported, it must be encoder_ffn_dim=20" in message(wrong)
+    wrong = cases.CASES["bart"] | {"decoder_start_token_id": 0}
+    assert "decoder_start_token_id=0 is not supported, it must be eos_token_id=2" in message(wrong)
+    assert "summary_type='mean' is not supported" in message(cases.CASES["xlnet"] | {"summary_type": "mean"})
     assert "pos_att_type='p2p' is not supported" in message(cases.CASES["deberta"] | {"pos_att_type": "p2p"})
     assert "dim=11 is no multiple of n_heads=3" in message(cases.CASES["distilbert"] | {"dim": 11})

@@ -134,7 +134,9 @@ def test_torch_reads_every_family_as_we_do(name, pooling, tmp_path, torch):
     theirs = make_families.outputs(model.eval(), batch, gradient=False)["logits"]
     apply = jax.jit(SequenceClassifier(config, 3, pool=pooling).apply, static_argnames="deterministic")
     ours = apply({"params": params}, *inputs_of(batch), deterministic=True)
-    assert np.abs(ours - theirs).max() <= 1e-5
+    pooler = stock["encoder"]["pooler"]
+    shifted = float(np.abs(params["head"]["kernel"]).sum(0).max()) if np.any(pooler.get("bias", 0)) else 0.0
+    assert np.abs(ours - theirs).max() <= 1e-5 + 2.0**-18 * shifted  # half a unit in the last place of h + SHIFT
 
 
 @pytest.mark.parametrize("name", test_families.NAMES)
@@ -143,6 +145,6 @@ def test_golden_arrays_are_what_torch_computes_today(name):
         stored = {key.removeprefix(f"{name}/"): file[key] for key in file.files if key.startswith(f"{name}/")}
     model = make_families.torch_model(cases.CASES[name], "SequenceClassification")
     found = make_families.outputs(model, cases.batch(cases.CASES[name]), gradient=True)
-    assert set(stored) == {*found, "tag_logits"}
+    assert set(stored) - {"tag_logits"} == set(found)
     for key, value in found.items():
         np.testing.assert_allclose(value, stored[key], rtol=1e-4, atol=1e-6, err_msg=key)

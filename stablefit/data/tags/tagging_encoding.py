@@ -134,21 +134,21 @@ def encode_tags(
         raise InputError(f"max_length {max_length} leaves no room for text; at least 3 tokens are needed")
     ids = {tag: i for i, tag in enumerate(tags)}
     rows: list[_Row] = []
+    before, behind, types = _around(tokenizer)
     for d, cut in enumerate(_cut(documents, tokenizer, unit, pieces)):
         counts = np.diff(cut.places, append=len(cut.ids))
         own = np.array([ids[tag] for tag in spans_to_tags(documents.entities[d], len(cut.places), "iob2")], np.int32)
         for window in split_windows(counts, room, room // 4):
             if window.own_start < window.own_end:
-                rows.append(_row(d, window, cut, own, room))
+                rows.append(_row(d, window, cut, own, room, len(before)))
     cut_rows = np.array([row.cut for row in rows], bool)
     lengths = np.array([len(row.tokens) + 2 for row in rows], np.int32)
     width = table_width(lengths, max_length)
-    special = (tokenizer.cls_token_id, tokenizer.sep_token_id)
-    tokens = padded([np.array([special[0], *r.tokens, special[1]]) for r in rows], width, tokenizer.pad_token_id)
+    tokens = padded([np.array([*before, *r.tokens, *behind]) for r in rows], width, tokenizer.pad_token_id)
     most = table_width(np.array([len(row.words) for row in rows]), max_length)
     return EncodedTags(
         tokens=tokens,
-        types=np.zeros_like(tokens),
+        types=padded([np.array([*[0] * (len(r.tokens) + len(before)), *types], np.int32) for r in rows], width, 0),
         segments=(np.arange(width)[None, :] < lengths[:, None]).astype(np.int32),
         labels=padded([row.labels for row in rows], most, NO_TAG),
         lengths=lengths,
@@ -196,14 +196,23 @@ class _Row(NamedTuple):
     cut: bool
 
 
-def _row(d: int, window: Window, cut: _Cut, tags: np.ndarray, room: int) -> _Row:
+def _around(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The special tokens in front of a window, those behind it, and their types: XLNet has both behind."""
+    own = (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    end = tokenizer.backend_tokenizer.encode("")
+    if end.ids == [*own[::-1]]:
+        return (), own[::-1], tuple(end.type_ids)
+    return own[:1], own[1:], (0,)
+
+
+def _row(d: int, window: Window, cut: _Cut, tags: np.ndarray, room: int, n_before: int) -> _Row:
     """A window's tokens, from the first word's piece to the last one's, without the special ones."""
     first, last = cut.places[window.start], cut.places[window.end - 1]
     stop = len(cut.ids) if window.end == len(cut.places) else max(last + 1, cut.places[window.end])
     word = np.arange(window.start, window.end)
     owned = (word >= window.own_start) & (word < window.own_end)
     tokens = cut.ids[first : min(stop, first + room)]
-    places = cut.places[window.start : window.end] - first + 1
+    places = cut.places[window.start : window.end] - first + n_before
     return _Row(d, window, tokens, places, np.where(owned, tags[word], NO_TAG), bool(stop - first > room))
 
 

@@ -5,10 +5,23 @@ from typing import Any
 
 from stablefit.errors import InputError
 from stablefit.models.config import EncoderConfig
-from stablefit.models.families import albert, bert, deberta, distilbert, electra, modernbert, mpnet, roberta
+from stablefit.models.families import (
+    albert,
+    bart,
+    bert,
+    deberta,
+    deberta_v1,
+    distilbert,
+    electra,
+    modernbert,
+    mpnet,
+    roberta,
+    xlnet,
+)
 from stablefit.models.families.family import Family
 
-FAMILIES = tuple(one.FAMILY for one in (bert, roberta, deberta, electra, distilbert, mpnet, albert, modernbert))
+_FILES = (bert, roberta, deberta, electra, distilbert, mpnet, albert, modernbert, deberta_v1, xlnet, bart)
+FAMILIES = tuple(one.FAMILY for one in _FILES)
 
 _OF_TYPE = {model_type: family for family in FAMILIES for model_type in family.classes}
 

@@ -19,7 +19,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stablefit.models.blocks import Attention, Context, Embeddings, Layer, Project, Seen, Table, layer_norm
+from stablefit.models.blocks import (
+    Attention,
+    Context,
+    Embeddings,
+    Layer,
+    Project,
+    Seen,
+    Table,
+    by_place,
+    distance_scores,
+    from_columns,
+    layer_norm,
+)
 from stablefit.models.config import ACTIVATIONS, EncoderConfig, one_of, whole
 from stablefit.models.dropout import Dropout
 from stablefit.models.encoder import Encoder
@@ -114,17 +126,6 @@ class Relative(NamedTuple):
         return Relative(self.same_Bx1xQxS[rows_E, 0, columns_E][:, None, None], self.table_RxD, columns_E)
 
 
-def by_place(x: jax.Array) -> jax.Array:
-    """[..., T, 2T - 1] by place t and by distance T - 1 + s - t -> [..., T, T] by place t and by s.
-
-    A row is one place further left than the row above: cutting rows one element shorter shifts them so.
-    """
-    length = x.shape[-2]
-    flat = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 1)]).reshape(*x.shape[:-2], -1)
-    flat = flat[..., : length * (2 * length - 1)]
-    return flat.reshape(*x.shape[:-1], 2 * length - 1)[..., length - 1 :]
-
-
 class DisentangledAttention(Attention):
     """`Attention` with the scores above."""
 
@@ -142,18 +143,11 @@ class DisentangledAttention(Attention):
             shared = c.share_att_key
             if "c2p" in kinds:
                 key_MxHxK = project("key" if shared else "pos_key", distances_MxD)
-                scores_BxHxQxS += _to_positions(q_BxQxHxK, key_MxHxK, context.columns_E, self.dtype)
+                scores_BxHxQxS += distance_scores(q_BxQxHxK, key_MxHxK, context.columns_E, self.dtype)
             if "p2c" in kinds:
                 query_MxHxK = project("query" if shared else "pos_query", distances_MxD)
                 scores_BxHxQxS += _from_positions(k_BxSxHxK, query_MxHxK, context.columns_E, self.dtype)
         return scores_BxHxQxS * (1.0 / math.sqrt(q_BxQxHxK.shape[-1] * (1 + len(kinds))))
-
-
-def _to_positions(q_BxQxHxK: jax.Array, key_MxHxK: jax.Array, columns_E: jax.Array | None, dtype: DType) -> jax.Array:
-    """`Q_q . W_k R_{q-s}`, [B, H, Q, S]."""
-    if columns_E is None:
-        return by_place(shared_scores(q_BxQxHxK, key_MxHxK, dtype))
-    return attention_scores(q_BxQxHxK, _at(key_MxHxK, columns_E), dtype)
 
 
 def _from_positions(
@@ -162,13 +156,7 @@ def _from_positions(
     """`K_s . W_q R_{q-s}`, [B, H, Q, S]."""
     if columns_E is None:
         return jnp.swapaxes(by_place(shared_scores(k_BxSxHxK, query_MxHxK[::-1], dtype)), -1, -2)
-    return (k_BxSxHxK * _at(query_MxHxK, columns_E)).sum(-1).transpose(0, 2, 1)[:, :, None]
-
-
-def _at(of_MxHxK: jax.Array, columns_E: jax.Array) -> jax.Array:
-    """Rows by distance from each of E queries to all sources, [E, S, H, K]."""
-    length = (len(of_MxHxK) + 1) // 2
-    return of_MxHxK[length - 1 + jnp.arange(length)[None, :] - columns_E[:, None]]
+    return (k_BxSxHxK * from_columns(query_MxHxK, columns_E)).sum(-1).transpose(0, 2, 1)[:, :, None]
 
 
 class DebertaLayer(Layer):
@@ -217,6 +205,8 @@ class Convolution(nn.Module):
 class DebertaEncoder(Encoder):
     """The table of distances stands before the blocks, as its name says for layer-wise decay."""
 
+    attention: ClassVar[type[Attention]] = DisentangledAttention
+
     def setup(self) -> None:
         super().setup()
         c = self.config
@@ -244,7 +234,7 @@ class DebertaEncoder(Encoder):
         assert isinstance(c, DebertaConfig)
         rates = (self.dropout, self.on_weights)
         convolved = index == 0 and c.conv_kernel_size > 0
-        return DebertaLayer(c, *rates, self.dtype, attention=DisentangledAttention, convolved=convolved)
+        return DebertaLayer(c, *rates, self.dtype, attention=self.attention, convolved=convolved)
 
     def last(
         self, x_BxTxD: jax.Array, context: Context, deterministic: bool, rows_E: jax.Array, columns_E: jax.Array

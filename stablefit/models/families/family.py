@@ -4,12 +4,15 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
+import numpy as np
+
 from stablefit.models.config import EncoderConfig
 from stablefit.models.encoder import Encoder
 
 # (ours, theirs, axes of ours): names as in the parameters under `encoder/` and as in Hugging Face's files. Axes are
 # letters: V vocabulary, P positions, S token types, E columns of the token table, D hidden, F intermediate, or what
-# `axes` of the family adds. {i} in a row of a block is the block. Kernels are [in, out] here and [out, in] there.
+# `axes` of the family adds. {i} in a row of a block is the block. Kernels are [in, out] here and [out, in] there; what
+# is stored in another order has both, as in "HKD|DHK": ours, a line, theirs.
 Row = tuple[str, str, str]
 
 
@@ -34,6 +37,8 @@ class Family:
         mean: how the stock classifier can read a mean: "block", by one more block; "own", its config says so; "": not.
         one_block: why re-initialised blocks and layer-wise decay make no sense in it; "" where they do.
         blocks: how many blocks the files have, if not `num_hidden_layers`.
+        no_tagger: why it has no tagger; "" if it has one.
+        unused: names and shapes of what its files have for pre-training alone: left aside, and written as zeros.
     """
 
     title: str
@@ -52,6 +57,8 @@ class Family:
     mean: Literal["block", "own", ""] = "block"
     one_block: str = ""
     blocks: Callable[[EncoderConfig], int] = lambda config: config.num_hidden_layers
+    no_tagger: str = ""
+    unused: Callable[[EncoderConfig], Mapping[str, tuple[int, ...]]] = lambda config: {}
 
     def entries(self, config: EncoderConfig) -> Iterator["Entry"]:
         """Every tensor of the encoder with its pooler, in the order in which the model is built."""
@@ -70,20 +77,24 @@ class Family:
             for ours, theirs, axes in self.block(config, i)
         ]
         for ours, theirs, axes in (*self.embeddings(config), *blocks, *self.after(config)):
-            yield Entry(ours, theirs, self.prefix + theirs, tuple(sizes[axis] for axis in axes))
+            yield _entry(ours, theirs, self.prefix + theirs, axes, sizes)
         for ours, theirs, axes in self.pooler(config):
             stored = theirs if self.pooler_outside else self.prefix + theirs
-            yield Entry(ours, theirs, stored, tuple(sizes[axis] for axis in axes))
+            yield _entry(ours, theirs, stored, axes, sizes)
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One row of the name table for a given model: our name, theirs without prefix, as a file has it, our shape."""
+    """One row of the name table for a given model: our name, theirs without prefix, as a file has it, our shape.
+
+    `order` says which of our axes each axis in the file is.
+    """
 
     ours: str
     theirs: str
     in_file: str
     shape: tuple[int, ...]
+    order: tuple[int, ...]
 
     @property
     def is_pooler(self) -> bool:
@@ -91,7 +102,21 @@ class Entry:
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        return self.shape[::-1] if self.ours.endswith("kernel") else self.shape
+        return tuple(self.shape[axis] for axis in self.order)
+
+    def to_file(self, array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.transpose(array, self.order))
+
+    def from_file(self, array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.transpose(array, np.argsort(self.order)))
+
+
+def _entry(ours: str, theirs: str, in_file: str, axes: str, sizes: Mapping[str, int]) -> Entry:
+    here, _, there = axes.partition("|")
+    order = tuple(here.index(axis) for axis in there) if there else tuple(range(len(here)))
+    if ours.endswith("kernel") and not there:
+        order = order[::-1]
+    return Entry(ours, theirs, in_file, tuple(sizes[axis] for axis in here), order)
 
 
 def dense(ours: str, theirs: str, axes: str, *, bias: bool = True) -> list[Row]:
