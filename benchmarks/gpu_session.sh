@@ -18,14 +18,15 @@ SITE=$PWD/build/gpu_site
 STUDY=$PWD/build/gpu_study
 mkdir -p "$OUT"
 SMALL=()
-test "$DEVICE" = cpu && SMALL=(--small) && export JAX_PLATFORMS=cpu
+SLOWER=1  # a rehearsal takes longer: a few cores do the work of the card, and of sixteen
+test "$DEVICE" = cpu && SMALL=(--small) && SLOWER=10 && export JAX_PLATFORMS=cpu
 test -d "$SITE" || "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$SITE" "$PACK"/wheels/*.whl || exit 2
 export PYTHONPATH=$PWD:$SITE PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export STABLEFIT_CACHE=$PWD/build/gpu_programs
 
 # part NAME SECONDS COMMAND: at most so long, and never beyond the end of all. A part that is done is not done again.
 part() {
-  local name=$1 limit=$2 left=$((SECONDS_IN_ALL - SECONDS)) since=$SECONDS code
+  local name=$1 limit=$(($2 * SLOWER)) left=$((SECONDS_IN_ALL - SECONDS)) since=$SECONDS code
   shift 2
   if test -e "$OUT/$name.done" || test "$left" -lt 15; then return; fi
   timeout --signal=TERM --kill-after=10 "$((limit < left ? limit : left))" "$@" >>"$OUT/$name.log" 2>&1

@@ -11,6 +11,7 @@ from tests.faults.trials import Row
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
+BEFORE = RESULTS.with_name("faults_before.json")  # of `make faults` on the commit that it names
 HEAD = """\
 # Faults
 
@@ -22,17 +23,21 @@ and acts before that is done. The commands are two seeds one by one, a cohort, s
 tagger in folds, a grid and, in the whole form, a fit, on a tiny model. A trial is clean if the command ended as it is
 promised, never with a traceback, and the same command, given again, left the same bits as one that was never
 disturbed: rows, logs, parameters and predictions. What `make faults` has tried and `make faults-full` not yet is
-marked: small form.
+marked: small form. The last column is the small form on the commit before these faults were looked for.
 """
 
 
 def page() -> str:
     """The page."""
-    rows = json.loads(RESULTS.read_text())["rows"]
+    rows, before = json.loads(RESULTS.read_text())["rows"], json.loads(BEFORE.read_text())
+    once = {row["kind"]: f"{row['clean']} of {row['tried']}" for row in before["rows"]}
     total = [sum(row[what] for row in rows) for what in ("tried", "clean")]
-    lines = [HEAD, "| fault | tried | clean |", "|---|---|---|"]
-    lines += [f"| [{row['fault']}](#{row['kind']}){_form(row)} | {row['tried']:,} | {row['clean']:,} |" for row in rows]
-    lines += [f"| all | {total[0]:,} | {total[1]:,} |"]
+    first = [sum(row[what] for row in before["rows"]) for what in ("clean", "tried")]
+    lines = [HEAD, f"| fault | tried | clean | clean at {before['commit']} |", "|---|---|---|---|"]
+    for row in rows:
+        cells = (f"{row['tried']:,}", f"{row['clean']:,}", once.get(row["kind"], ""))
+        lines += [f"| [{row['fault']}](#{row['kind']}){_form(row)} | {' | '.join(cells)} |"]
+    lines += [f"| all | {total[0]:,} | {total[1]:,} | {first[0]} of {first[1]} |"]
     for kind, own in itertools.groupby(rows, lambda row: row["kind"]):
         lines += ["", f"## {kind}", ""]
         for row in own:
