@@ -8,7 +8,7 @@ TORCH_PYTHON ?= $(BIN)/python
 WORKDIR ?= runs/demo
 STUDY ?= experiments/results/sst2_few_sample
 
-.PHONY: help demo faults faults-full ablation ablation-local data-is-set report reports screenshots test test-slow test-newest test-oldest lint types setup parity mutants fuzz bench bench-predict bench-gpu tpu-check torch
+.PHONY: help demo faults faults-full ablation ablation-local data-is-set report reports screenshots test test-slow test-newest test-oldest launch-check lint types setup parity mutants fuzz bench bench-predict bench-gpu tpu-check torch
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -86,6 +86,14 @@ bench-gpu: $(READY) ## speed, MFU and memory on a GPU beside PyTorch's: one tabl
 ONLY ?=
 tpu-check: .venv-tpu/.ready ## compile the programs of runs for TPU slices, without a TPU; hours on two cores, goes on: docs/tpu.md
 	.venv-tpu/bin/python -m benchmarks.tpu_compile --only='$(ONLY)'
+
+launch-check: .venv-launch/.ready ## the files of launch/ against the schemas of SkyPilot, Kubernetes and, with JOBSET_CRD=FILE, JobSet
+	.venv-launch/bin/python -m tests.launch_schemas
+
+.venv-launch/.ready:
+	$(PYTHON) -m venv .venv-launch
+	.venv-launch/bin/python -m pip install --quiet --disable-pip-version-check skypilot==0.14.1 kubernetes-validate==1.37.0
+	@touch $@
 
 # The bounds of pyproject.toml are what these two pass: NEWEST, OLDEST are the Pythons.
 NEWEST ?= python3.13

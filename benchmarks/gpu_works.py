@@ -51,7 +51,18 @@ METHODS: dict[str, dict[str, Any]] = {
     "cohort of three": {"seeds": (0, 1, 2), "cohort_size": 3},
     "tagger with CRF": {"task": "tagging", "folds": 3, "batch_size": 4, "lr_multipliers": "crf/.*=10"},
 }
-FAMILIES = ("roberta", "deberta, v2", "electra", "distilbert", "mpnet", "albert", "modernbert")
+FAMILIES = (
+    "roberta",
+    "deberta",
+    "deberta-v1",
+    "electra",
+    "distilbert",
+    "mpnet",
+    "albert",
+    "modernbert",
+    "xlnet",
+    "bart",
+)
 
 
 def main() -> int:
@@ -279,8 +290,7 @@ def losses(name: str, root: Path) -> dict[str, Any]:
         changes["data_dir"] = str(root / "tags")
     with tempfile.TemporaryDirectory() as place:
         if name in FAMILIES:
-            sizes = {"vocab_size": len(tiny.VOCABULARY), "max_position_embeddings": 40, "pad_token_id": 0}
-            config = read_config(family_cases.CASES[name] | sizes)
+            config = read_config(family_cases.for_the_tiny_vocabulary(name))
             changes["model"] = str(tiny.write_model(Path(place) / "model", config=config))
         chosen = settings.read(tiny.config(root, **changes))
         with rundir.RunDirectory(Path(place) / "run", chosen) as directory:

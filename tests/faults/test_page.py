@@ -18,7 +18,7 @@ def test_every_kind_has_its_row():
     assert kinds <= found <= kinds | {kind.name for kind in LONG_KINDS} | {"ray"}
 
 
-@pytest.mark.parametrize("file", ["README.md", "docs/sharp_edges.md", "docs/clusters.md"])
+@pytest.mark.parametrize("file", ["README.md", "docs/sharp_edges.md", "docs/clusters.md", "docs/fit.md"])
 def test_every_promise_links_to_a_row(file):
     text = (page.ROOT / file).read_text()
     linked = re.findall(r"faults\.md#([\w-]+)", text)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import tiny
+
 N_LABELS = 3
 
 _SIZES = {"vocab_size": 40, "max_position_embeddings": 20, "initializer_range": 0.02}
@@ -94,6 +96,13 @@ CASES: dict[str, dict[str, Any]] = {
 def pad_id(config_json: dict[str, Any]) -> int:
     """The padding index, whose default is not 0 in some."""
     return config_json.get("pad_token_id", {"mpnet": 1, "bart": 1, "xlnet": 5}.get(config_json["model_type"], 0))
+
+
+def for_the_tiny_vocabulary(name: str) -> dict[str, Any]:
+    """A case with as many word pieces, and the special ones, as the tokenizer of `tiny.write_model` has."""
+    sizes = {"vocab_size": len(tiny.VOCABULARY), "max_position_embeddings": 40, "pad_token_id": 0}
+    ends = {"eos_token_id": 3, "decoder_start_token_id": 3} if name == "bart" else {}
+    return CASES[name] | sizes | ends
 
 
 def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

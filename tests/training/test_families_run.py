@@ -27,9 +27,7 @@ def place(tmp_path_factory):
     tiny.write_rte(root)
     tiny.write_tagging(root / "own", train=10, test=4)
     for name in NAMES:
-        sizes = {"vocab_size": len(tiny.VOCABULARY), "max_position_embeddings": 40, "pad_token_id": 0}
-        ends = {"eos_token_id": 3, "decoder_start_token_id": 3} if name == "bart" else {}
-        config = read_config(family_cases.CASES[name] | sizes | ends)
+        config = read_config(family_cases.for_the_tiny_vocabulary(name))
         tiny.write_model(root / "models" / name, config=config)
     behind(root / "models" / "xlnet")
     return root
