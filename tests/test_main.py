@@ -104,6 +104,7 @@ def test_a_run_on_other_data_is_refused_and_nothing_is_lost(tiny_root, tmp_path,
     assert [(one["seed"], one["data"]) for one in rows] == [(0, row["data"]), (1, row["data"])]
 
 
+@pytest.mark.slow  # `make faults`, which is fast, tells processes to stop too
 def test_sigterm_saves_and_the_same_command_goes_on(command, tmp_path):
     """A process that is told to stop leaves with 143, and the rows are those of a run that was not."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -109,6 +109,10 @@ CASES: dict[str, Case] = {
 # The encoder itself reads these, or the network is another.
 NETWORK = ("dropout", "attention_dropout", "compute_dtype", "folds", "pieces", "crf", "pooling", "head_start")
 
+# These choose what is read of a table; that what is read decides what a run gives, `data_file` and `folds` show.
+DATA = ("text_columns", "join_texts", "label_column", "group_column", "label_kind", "label_separator", "train_on_all")
+DATA += ("subset_seed",)
+
 # The tests at the end check that these do what they are for, and change no result.
 NOT_MEANT_TO: dict[str, str] = {
     "eval_batch_size": "examples that are evaluated together; each counts once whatever their number",
@@ -218,6 +222,15 @@ def run_in(workdir: Path, place: Path, network: bool = False, **changes: Any) ->
     )
 
 
+def examples(place: Path, **changes: Any) -> dict[str, bytes]:
+    """What a run learns from, and is judged by: pieces and labels of each part of its data."""
+    changes = {n: v.replace("PLACE", str(place)) if isinstance(v, str) else v for n, v in (COMMON | changes).items()}
+    data = job.load(settings.read(tiny.config(place, **changes))).data
+    return {
+        f"{name} {what}": getattr(part, what).tobytes() for name, part in data.items() for what in ("tokens", "labels")
+    }
+
+
 def same(one: Result, other: Result) -> bool:
     a, b = (jax.tree.flatten((r.metrics, r.rows, r.params)) for r in (one, other))
     return a[1] == b[1] and all(np.array_equal(x, y) for x, y in zip(a[0], b[0], strict=True))
@@ -228,7 +241,17 @@ def test_every_field_is_in_one_of_the_tables():
     assert not CASES.keys() & NOT_MEANT_TO.keys()
 
 
-@pytest.mark.parametrize("field", CASES)
+@pytest.mark.parametrize("field", DATA)
+def test_a_field_changes_what_is_learnt_from(field, place):
+    case = CASES[field]
+    reference, again, changed = (
+        examples(place, **partner) for partner in (case.partner, case.partner, case.partner | {field: case.value})
+    )
+    assert reference == again
+    assert reference != changed
+
+
+@pytest.mark.parametrize("field", [field for field in CASES if field not in DATA])
 def test_a_field_changes_the_result(field, result):
     case = CASES[field]
     partner = case.partner | {"network": field in NETWORK}
