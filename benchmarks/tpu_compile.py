@@ -63,6 +63,7 @@ def cases() -> list[Case]:
     small += [Case("MiniLM", "rte", "bfloat16", 32, "v5e:2x2"), Case("MiniLM", "rte", "bfloat16", 1, "v5e:1x1")]
     small += [Case("MiniLM", "rte", "bfloat16", 32, slice) for slice in ("v5e:1x1", "v5e:4x8", "v5p:2x2x4", "v6e:4x4")]
     small += [Case("MiniLM", "rte", "float32", 8, "v5e:1x1")]
+    small += [small[3]._replace(remat=True)]
     base = [Case("BERT-base", "rte", "bfloat16", n, "v5e:1x1") for n in (1, 2, 4)]
     base += [Case("BERT-base", "rte", "bfloat16", 16, "v5p:2x2x4")]
     tagger = [Case("BERT-base-chinese", "ccks", "bfloat16", 1, "v5e:1x1", rows=16, length=512)]
@@ -73,6 +74,9 @@ def cases() -> list[Case]:
     ]
     large += [Case("BERT-large", "rte", "bfloat16", 1, slice) for slice in ("v5e:4x4", "v5p:2x2x1", "v6e:2x2")]
     large += [Case("BERT-large", "rte", "bfloat16", n, "v5p:1x1x1") for n in (4, 8)]
+    large += [
+        Case("BERT-large", "rte", "float32", 4, "v5e:2x2", rows=64, length=512, remat=remat) for remat in (False, True)
+    ]
     groups = [small[:2], small[2:], base, tagger, large]
     return [case._replace(program=program) for group in groups for case in group for program in PROGRAMS]
 

@@ -23,7 +23,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     for row in rows.values():
         if "not_compiled" in row:
             continue
-        dtype = "" if row["dtype"] == "bfloat16" else f", {row['dtype']}"
+        dtype = ("" if row["dtype"] == "bfloat16" else f", {row['dtype']}") + (", remat" if row["remat"] else "")
         size = f"{row['members']} x {row['rows']} x {row['length']}"
         mesh = f"{row['mesh']['member']} x {row['mesh']['data']}"
         cells = [row["model"], row["config"] + dtype, size, row["topology"], mesh, row["program"]]
@@ -69,7 +69,8 @@ def estimates(rows: Mapping[str, Mapping[str, Any]]) -> str:
         size = f"{row['members']} x {row['rows']} x {row['length']}"
         compiler, ours = both["compiler"], both["default_size"]
         figures = f"{compiler / 2**30:.2f} GiB | {ours / 2**30:.2f} GiB | {ours / compiler:.2f}"
-        lines.append(f"| {row['model']} | {row['config']} {row['dtype']} | {size} | {row['topology']} | {figures} |")
+        how = f"{row['config']} {row['dtype']}" + (", remat" if row["remat"] else "")
+        lines.append(f"| {row['model']} | {how} | {size} | {row['topology']} | {figures} |")
     return "\n".join(lines) if len(lines) > 2 else "No training program with members of their own chips was compiled."
 
 

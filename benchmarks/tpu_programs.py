@@ -56,12 +56,14 @@ class Case(NamedTuple):
     program: str = "train"
     rows: int = 32
     length: int = 128
+    remat: bool = False
 
     @property
     def name(self) -> str:
         """What the results call it."""
         sizes = f"{self.members} x {self.rows} x {self.length}"
-        return f"{self.model} {self.config} {self.dtype} {sizes} {self.topology} {self.program}"
+        again = " remat" if self.remat else ""
+        return f"{self.model} {self.config} {self.dtype}{again} {sizes} {self.topology} {self.program}"
 
     @property
     def chip(self) -> Chip:
@@ -82,7 +84,7 @@ def job_of(case: Case) -> job.Job:
     """A run of these sizes whose weights and examples are shapes."""
     config = named(case.config)()
     config.update(batch_size=case.rows, eval_batch_size=case.rows, max_length=case.length, compute_dtype=case.dtype)
-    config.update(folds=0, cohort_size=0)
+    config.update(folds=0, cohort_size=0, remat=case.remat)
     chosen = settings.read(config.to_dict())
     task, encoder = tasks.get_task(str(config.task)), MODELS[case.model]
     objective: Objective = Classification(task)

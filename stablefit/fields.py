@@ -217,6 +217,9 @@ class Spec:
     compute_dtype: Literal["float32", "bfloat16"] = _machine(
         "float32", "bfloat16: inputs of matrix products, with fp32 sums and fp32 weights."
     )
+    remat: bool = _machine(
+        False, "True: blocks are computed again in the backward pass; less memory for a third more time.", before=False
+    )
 
 
 Traced = float | Any  # a Python number, or a traced scalar

@@ -33,6 +33,8 @@ class Encoder(nn.Module):
         with_pooler: whether the parameters include the pooler, the dense layer between [CLS] and the classifier.
         checked: whether a token, a type or a position outside its table gives NaN, rather than a wrong row.
         attention_dropout: rate on the attention weights alone; None: as `dropout`; static.
+        remat: of each block only what goes in is kept for the backward pass, which computes the block once more:
+            memory for a third more time. What it computes is the same to rounding.
     """
 
     config: EncoderConfig
@@ -41,6 +43,7 @@ class Encoder(nn.Module):
     with_pooler: bool = True
     checked: bool = True
     attention_dropout: float | None = None
+    remat: bool = False
 
     # Of the family: is there dropout in front of the pooler, too; does its tagger read through the pooler; does its
     # classifier read an example's last token, in place of the first.
@@ -130,15 +133,23 @@ class Encoder(nn.Module):
             )
         same_Bx1xQxS = (segments_BxT[:, :, None] == segments_BxT[:, None, :])[:, None]
         x_BxTxD, context = self.begin(tokens_BxT, types_BxT, positions_BxT, same_Bx1xQxS, deterministic)
-        blocks = self.blocks()
-        for block in blocks if read is None else blocks[:-1]:
-            x_BxTxD = block(x_BxTxD, context, deterministic)
+        for i in range(len(self.blocks()) - (read is not None)):
+            x_BxTxD = self.through(i, x_BxTxD, context, deterministic)
         if read is not None:
             x_BxTxD = self.last(x_BxTxD, context, deterministic, *read)
         x_BxTxD = self.finish(x_BxTxD)
         if self.with_pooler and self.is_initializing():
             self.pool(x_BxTxD[:, 0], deterministic=True)  # so that init makes it, whether or not the caller pools
         return x_BxTxD
+
+    def through(self, i: int, x_BxTxD: jax.Array, context: Context, deterministic: bool) -> jax.Array:
+        """A block's hidden states from those in front of it."""
+
+        def block(encoder: Encoder, x_BxTxD: jax.Array, context: Context) -> jax.Array:
+            return encoder.blocks()[i](x_BxTxD, context, deterministic)
+
+        kept = self.remat and not deterministic and not self.is_initializing()
+        return (nn.remat(block) if kept else block)(self, x_BxTxD, context)
 
     def last(
         self, x_BxTxD: jax.Array, context: Context, deterministic: bool, rows_E: jax.Array, columns_E: jax.Array

@@ -30,7 +30,8 @@ class Network:
         """The module whose `apply` gives the outputs."""
         spec = self.settings.spec
         model = self.objective.model(self.encoder, spec.dropout, jnp.dtype(spec.compute_dtype))
-        return model if spec.attention_dropout < 0 else model.clone(attention_dropout=spec.attention_dropout)
+        attention = None if spec.attention_dropout < 0 else spec.attention_dropout
+        return model.clone(attention_dropout=attention, remat=spec.remat)
 
     def make_params(self, key: Key, pretrained: Tree) -> Tree:
         """The parameters that one member starts from: pre-trained, with a new head and what is re-initialised."""

@@ -162,9 +162,9 @@ def test_the_order_of_the_rows_says_nothing():
     rng = np.random.default_rng(0)
     base, own = rng.normal(size=8), rng.normal(size=8) + 1
     order = rng.permutation(8)
-    said = compare(runs(base), {"a": runs(own)})
-    assert compare(runs(base), {"a": runs(own[order], seeds=order)}) == said
-    assert compare(runs(base[order], seeds=order), {"a": runs(own)}) == said
+    said = repr(compare(runs(base), {"a": runs(own)}))  # a NaN is not equal to itself
+    assert repr(compare(runs(base), {"a": runs(own[order], seeds=order)})) == said
+    assert repr(compare(runs(base[order], seeds=order), {"a": runs(own)})) == said
 
 
 def test_a_p_value_of_alpha_is_a_verdict():
@@ -195,7 +195,7 @@ def test_a_setting_with_too_few_seeds_leaves_the_others_alone():
     base, own = rng.normal(size=8), rng.normal(size=8) + 5
     alone = compare(runs(base), {"own": runs(own)})["own"]
     beside = compare(runs(base), {"own": runs(own), "few": runs(own[:3])})
-    assert beside["own"] == alone
+    assert repr(beside["own"]) == repr(alone)
     assert beside["few"].verdict == "cannot decide"
 
 
@@ -273,7 +273,7 @@ def test_looking_again_is_paid_for():
     assert again.interval.high - again.interval.low >= once.interval.high - once.interval.low
     assert again.detectable > once.detectable
     same = compare(runs(base), {"a": runs(own)}, history={"a": [5.0, 5.0]})["a"]
-    assert dataclasses.replace(same, looks=1) == once
+    assert repr(dataclasses.replace(same, looks=1)) == repr(once)
 
 
 def test_runs_of_one_score_throughout():

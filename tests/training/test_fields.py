@@ -120,6 +120,7 @@ NOT_MEANT_TO: dict[str, str] = {
     "skip_bad": "leaves rows out that are refused otherwise",
     "tag_scheme": "how the tags of a file are written; the same entities are the same run",
     "mixout_with_dropout": "lets mixout and dropout be on together, and does nothing else",
+    "remat": "blocks are computed again in the backward pass; the same up to rounding",
     "cohort_size": "runs in one program; the same up to rounding",
     "keep": "which parameters are on disk at the end",
     "checkpoint_minutes": "how often an unfinished run is saved",
@@ -316,6 +317,12 @@ def test_cohort_size(result):
     losses = [[row["loss"] for row in run.metrics] for run in (one, two)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4), one.params, two.params)
+
+
+def test_remat(result):
+    kept, again = result(network=True, dropout=0.3), result(network=True, dropout=0.3, remat=True)
+    losses = [[row["loss"] for row in run.metrics] for run in (kept, again)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ def read(name: str, text: str, suffix: str) -> Raw:
     """
     lines = split_lines(text)
     first = 0
-    if lines[0].lower().startswith("sep=") and len(lines[0].strip()) == 5:  # Excel's line on what it was saved with
-        delimiter, first = lines[0][4], 1
+    if delimiter := _excels(lines[0]):
+        first = 1
     else:
         while first < len(lines) and not lines[first].strip():
             first += 1
@@ -52,11 +52,17 @@ def read(name: str, text: str, suffix: str) -> Raw:
     )
 
 
+def _excels(line: str) -> str:
+    """The delimiter that Excel says in a line of its own, `sep=;`; "" in any other line. A quote is none."""
+    stated = line.strip()
+    return stated[4] if stated.lower().startswith("sep=") and len(stated) == 5 and stated[4] != '"' else ""
+
+
 def sniff(lines: list[str], suffix: str) -> tuple[int, Dialect]:
     """How many lines stand in front of the header, and how rows are cut, from a file's first lines."""
     first = 0
-    if lines[0].lower().startswith("sep=") and len(lines[0].strip()) == 5:
-        delimiter, first = lines[0][4], 1
+    if delimiter := _excels(lines[0]):
+        first = 1
     else:
         while first < len(lines) and not lines[first].strip():
             first += 1
