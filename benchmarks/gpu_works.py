@@ -154,7 +154,7 @@ def numbers(device: str, small: bool) -> dict[str, dict[str, float]]:
     from stablefit.models.config import EncoderConfig
 
     sizes = (64, 16, 2, 2, 32) if small else (30522, 384, 6, 12, 1536)
-    model = heads.SequenceClassifier(EncoderConfig(*sizes), 3)
+    model: Any = heads.SequenceClassifier(EncoderConfig(*sizes), 3)
     random = np.random.default_rng(0)
     tokens = random.integers(5, sizes[0], (16, 64), np.int32)
     segments = (np.arange(64)[None, :] < random.integers(8, 65, (16, 1))).astype(np.int32)
@@ -169,7 +169,7 @@ def numbers(device: str, small: bool) -> dict[str, dict[str, float]]:
         params = jax.jit(model.init, static_argnames="deterministic")(jax.random.key(0), *inputs, deterministic=True)
         params = jax.device_get(params["params"])
 
-    def both(where: jax.Device, precision: str) -> Any:
+    def both(where: Any, precision: str) -> Any:
         with jax.default_device(where), jax.default_matmul_precision(precision):
             gradient, logits = jax.jit(jax.grad(loss, has_aux=True))(jax.device_put(params, where))
             return jax.device_get((logits, gradient))
@@ -292,7 +292,7 @@ def losses(name: str, root: Path) -> dict[str, Any]:
         if name in FAMILIES:
             config = read_config(family_cases.for_the_tiny_vocabulary(name))
             changes["model"] = str(tiny.write_model(Path(place) / "model", config=config))
-        chosen = settings.read(tiny.config(root, **changes))
+        chosen = settings.read(tiny.config(root, **changes).to_dict())
         with rundir.RunDirectory(Path(place) / "run", chosen) as directory:
             loop.run(job.load(chosen), directory, progress.Progress(0, quiet=True))
         logs = [rundir.read_lines(log) for log in sorted((Path(place) / "run").glob("seed_*/metrics.jsonl"))]
