@@ -1,4 +1,4 @@
-"""What `gpu_session.sh` needs on a machine with a GPU, JAX and PyTorch, but no package registry: one folder of 56 MB.
+"""What `gpu_session.sh` needs on a machine with a GPU, JAX and PyTorch, but no package registry: one folder.
 
     .venv/bin/python -m benchmarks.gpu_pack --data=DIR --out=build/gpu
 

@@ -79,6 +79,7 @@ def on_ray(jobs: Mapping[str, Job], folders: Mapping[str, RunDirectory], progres
         import ray
     except ImportError:
         raise InputError("--launcher=ray needs a package: pip install 'stablefit[ray]'") from None
+    loop.tell_of_damage(folders.values(), progress)
     if not any(folders[name].unfinished(job.settings.seeds) for name, job in jobs.items()):
         return []
     with _connection(ray), signals.Signals() as noted:

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -106,8 +106,7 @@ def run_together(
         running.finish()
 
     dealing.complete(cells)
-    for said in (said for directory in cells.values() for said in directory.damaged_predictions()):
-        _warn(progress)(said)
+    tell_of_damage(cells.values(), progress)
     with Signals() as signals:
         if job.comparison_step:
             (directory,) = cells.values()
@@ -347,6 +346,13 @@ class _CohortRun:
                 state = state.replace(params=of_member(self.last, i))
             checkpoints.save_state(member.run.state, self.step, (state, best), member.record, **member.run.of)
         self.saved_at = time.monotonic()
+
+
+def tell_of_damage(directories: Iterable[RunDirectory], progress: Progress) -> None:
+    """Says which finished seeds have predictions that are not as they were written."""
+    for directory in directories:
+        for said in directory.damaged_predictions():
+            _warn(progress)(said)
 
 
 def _warn(progress: Progress) -> Callable[[str], None]:

@@ -23,7 +23,7 @@ and acts before that is done. The commands are two seeds one by one, a cohort, s
 tagger in folds, a grid and, in the whole form, a fit, on a tiny model. A trial is clean if the command ended as it is
 promised, never with a traceback, and the same command, given again, left the same bits as one that was never
 disturbed: rows, logs, parameters and predictions. What `make faults` has tried and `make faults-full` not yet is
-marked: small form. The last column is the small form on the commit before these faults were looked for.
+marked: small form. The last column is the small form on a commit from before these faults were looked for.
 """
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stablefit.errors import InputError
+from stablefit.study import launch
 from stablefit.training import checkpoints, job, loop, order, processes, progress, rundir, settings
 from tests import tiny
 from tests.training.watching import StopAfter
@@ -73,15 +74,27 @@ def test_best_is_the_first_of_the_best(whole):
         assert row["best_step"] == min(step for step, score in scores.items() if score == best)
 
 
-@pytest.mark.parametrize("harm", ["changed", "gone"])
-def test_changed_predictions_of_a_finished_seed_are_told_and_its_row_stands(harm, whole, prepare, tmp_path, capsys):
+def on_ray(the_job, path):
+    with rundir.RunDirectory(path, the_job.settings) as directory:
+        assert launch.on_ray({"": the_job}, {"": directory}, progress.Progress(0, quiet=True)) == []
+        return list(directory.results().values())
+
+
+@pytest.mark.parametrize(
+    ("harm", "command"),
+    [("changed", run), ("gone", run), ("changed", on_ray)],
+    ids=["changed", "gone", "changed, on Ray"],
+)
+def test_changed_predictions_of_a_finished_seed_are_told(harm, command, whole, prepare, tmp_path, capsys):
+    """Their row stands."""
+    pytest.importorskip("ray")
     path = shutil.copytree(whole[0], tmp_path / "run")
     file = path / "seed_1" / "predictions.npz"
     if harm == "changed":
         file.write_bytes(file.read_bytes()[:-1])
     else:
         file.unlink()
-    assert run(prepare(seeds=(0, 1)), path) == whole[1]
+    assert command(prepare(seeds=(0, 1)), path) == whole[1]
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"{file}: its file predictions.npz " in said
