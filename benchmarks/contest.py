@@ -108,6 +108,8 @@ def epoch(options: argparse.Namespace, kept: Path) -> dict[str, list[Command]]:
     return {
         "stablefit": [Command(ours, COLD)],
         "stablefit, compiled before": [Command(ours, WARM)],
+        "stablefit, gradient=whole": [Command(f"{ours} --config.gradient=whole", COLD)],
+        "stablefit, gradient=whole, compiled before": [Command(f"{ours} --config.gradient=whole", WARM)],
         "Trainer, padded to 128": [Command(f"{theirs} --padding=max_length", MALLOC)],
         "Trainer, dynamic padding, grouped by length": [Command(f"{theirs} --group", MALLOC)],
     }

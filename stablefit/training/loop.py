@@ -18,7 +18,7 @@ from stablefit.training.evaluation import Evaluation, of_member, table
 from stablefit.training.job import Job
 from stablefit.training.member import Member, Run, ledger_row, predictions
 from stablefit.training.observer import Display, JsonLines, Observer, TensorBoard
-from stablefit.training.order import Order
+from stablefit.training.order import Order, part_rows
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, save_predictions
 from stablefit.training.signals import Interrupted, Signals
@@ -154,6 +154,13 @@ def planned_steps(job: Job, rows: Collection[Mapping[str, Any]]) -> int:
     return left * job.comparison_step + (len(unfinished) - left) * job.total_steps
 
 
+def _part_rows(job: Job, cohort: Cohort) -> int:
+    """Rows of a part of a batch, the same for all parts of the data; 0: a batch is one part."""
+    if not cohort.sums_parts:
+        return 0
+    return part_rows(job.pool.lengths, job.pool.tokens.shape[1], job.spec.batch_size, cohort.row_quantum)
+
+
 class _CohortRun:
     """The members of one cohort from their first step, or their last save, to their rows."""
 
@@ -179,6 +186,7 @@ class _CohortRun:
             job.spec.batch_size,
             job.total_steps,
             cohort.row_quantum,
+            _part_rows(job, cohort),
             job.objective.weights(job.data["train"]),
         )
         self.noise_keys = _keys(cohort, [s.noise for s in self.streams], "noise")

@@ -16,6 +16,32 @@ from stablefit.training import processes
 
 PIECE_SECONDS = 1.0
 CAPACITY = 32  # most steps in a piece
+PART_TOKENS = 256  # the fewest with which a step of MiniLM took no longer, in rows of 64, 128 and 512 tokens
+_TRIED = 64  # batches that the rows of a part are chosen by
+
+
+def part_rows(lengths: np.ndarray, width: int, batch_size: int, quantum: int) -> int:
+    """Rows of a part of a batch: of those with one to two times `PART_TOKENS` what pads the batches least.
+
+    It does not depend on a seed, so that runs share a program. A batch that is no larger is one part.
+
+    Args:
+        lengths: int [N], tokens of the examples that batches are drawn from.
+        width: tokens in a row.
+        batch_size: examples in a full batch.
+        quantum: the rows are a multiple of this.
+
+    >>> [part_rows(np.full(640, n), width, 32, 2) for n, width in ((70, 128), (28, 64), (12, 32), (6, 8))]
+    [2, 4, 8, 32]
+    """
+    least, most, whole = (-(-n // quantum) * quantum for n in (-(-PART_TOKENS // width), 2, batch_size))
+    least, most = max(least, most), max(least, 2 * PART_TOKENS // width)
+    if least >= whole:
+        return whole
+    n_batches = min(_TRIED, batches.total_steps(len(lengths), batch_size, 1.0))
+    tried = packing.places(*batches.schedule(len(lengths), batch_size, n_batches, 0), lengths, width)
+    counts = np.array([place.n_rows for place in tried])
+    return min(range(least, most + 1, quantum), key=lambda rows: packing.row_counts(counts, rows).sum())
 
 
 class Order:
@@ -29,6 +55,7 @@ class Order:
         total_steps: T.
         quantum: the rows of a batch are a multiple of this; a large one gives every batch the same rows, so that one
             program does all.
+        part_rows: the rows of a part of a batch, a multiple of the quantum; 0: a batch is one part.
         example_weights: [N], what each example's loss counts; None: all the same.
     """
 
@@ -40,6 +67,7 @@ class Order:
         batch_size: int,
         total_steps: int,
         quantum: int,
+        part_rows: int = 0,
         example_weights: np.ndarray | None = None,
     ):
         self._lengths, self._width = lengths, width
@@ -49,20 +77,29 @@ class Order:
         self._places = [packing.places(*schedule, lengths, width) for schedule in self._schedules]
         # Members share a program, so a step has as many rows for each as the fullest needs.
         counts = np.array([[place.n_rows for place in member] for member in self._places]).max(0)
-        self.rows = packing.row_counts(counts, quantum)
+        self._filled_rows = packing.row_counts(counts, part_rows or quantum)
+        self._part_rows, self._room = part_rows, batch_size
+        # Parts that no example is in cost nothing, so with parts one program does all batches of all seeds.
+        self.rows = self._filled_rows
+        if part_rows:
+            self.rows = packing.row_counts(np.full_like(counts, batch_size), part_rows)
+            each = zip(self._places, self._schedules, strict=True)
+            most = max(packing.most_in_a_part(where, weights, part_rows) for where, (_, weights) in each)
+            self._room = int(packing.row_counts(np.array(most), max(1, batch_size // 4)))
         self._capacity = min(CAPACITY, total_steps)
         self._seconds_per_row = 0.0
 
     def pieces(self, begin: int, end: int) -> Iterator[tuple[Layout, int]]:
-        """The batches of steps begin..end: layouts with axes [M, S, ...], and how many of the S steps are filled."""
+        """The batches of steps begin..end: layouts with axes [M, S, P, ...], and how many of the S steps are filled."""
         for rows, steps in itertools.groupby(range(begin, end), lambda step: int(self.rows[step])):
             stretch = list(steps)
             start, stop = stretch[0], stretch[-1] + 1
             while start < stop:
-                count = min(self._count(rows), stop - start)
+                count = min(self._count(int(self._filled_rows[start])), stop - start)
                 clock = time.monotonic()
                 yield self._layout(start, start + count, rows), count
-                self._seconds_per_row = (time.monotonic() - clock) / count / rows
+                filled = int(self._filled_rows[start : start + count].sum())
+                self._seconds_per_row = (time.monotonic() - clock) / filled
                 start += count
 
     def _count(self, rows: int) -> int:
@@ -72,12 +109,13 @@ class Order:
         return processes.largest(count)  # every process has a clock of its own
 
     def _layout(self, start: int, stop: int, rows: int) -> Layout:
-        members = [
+        whole = (
             packing.layout(
                 indices[start:stop], weights[start:stop], where[start:stop], self._lengths, self._width, rows
             )
             for (indices, weights), where in zip(self._schedules, self._places, strict=True)
-        ]
+        )
+        members = [packing.in_parts(layout, self._part_rows or rows, self._room) for layout in whole]
         return Layout(*(_filled(np.stack(arrays), self._capacity) for arrays in zip(*members, strict=True)))
 
 

@@ -55,7 +55,9 @@ def train_step(
     Args:
         state: before the update.
         table: the training examples.
-        batch: which of them, and where they lie in the rows; without the axis S.
+        batch: which of them, and where they lie in the rows; without the axis S, with that of parts. The gradients of
+            several parts are summed, which needs the memory of one; each has a noise of its own. Not with a transform
+            of the parameters, nor with a loss that is not `by_example`.
         noise_key: of the member.
         losses: parameters, outputs and targets -> the loss of each example.
         transform, loss, optimizer: what is done to the parameters of a pass, to the loss, to the updates. An optimizer
@@ -66,23 +68,47 @@ def train_step(
     """
     step_key = jax.random.fold_in(noise_key, state.step)
 
-    def forward(params: Tree, key: Key) -> methods.Pass:
-        effective = transform.apply(key, params, state.anchor)
-        rngs = {"dropout": key_for(key, "dropout")}
-        outputs = _apply(model, effective, table, batch, deterministic=False, rngs=rngs)
-        targets = jnp.asarray(table.labels)[batch.examples]
-        return methods.Pass(losses(effective, outputs, targets), outputs, targets, jnp.asarray(batch.weights))
+    loss = loss or methods.same_loss()
+    n_parts = batch.weights.shape[0]
 
-    def loss_fn(params: Tree) -> jax.Array:
-        return (loss or methods.same_loss()).apply(forward, params, step_key).loss
+    def loss_of(params: Tree, part: Layout, key: Key) -> jax.Array:
+        def forward(params: Tree, key: Key) -> methods.Pass:
+            effective = transform.apply(key, params, state.anchor)
+            rngs = {"dropout": key_for(key, "dropout")}
+            outputs = _apply(model, effective, table, part, deterministic=False, rngs=rngs)
+            targets = jnp.asarray(table.labels)[part.examples]
+            return methods.Pass(losses(effective, outputs, targets), outputs, targets, jnp.asarray(part.weights))
 
-    value, grads = jax.value_and_grad(loss_fn)(state.params)
+        return loss.apply(forward, params, key).loss
+
+    def gradient(params: Tree) -> tuple[jax.Array, Tree]:
+        """The loss of the batch and its gradient."""
+        if n_parts == 1:
+            return jax.value_and_grad(loss_of)(params, _at(batch, 0), step_key)
+        assert transform == methods.identity()
+        assert loss.by_example
+        weights = jnp.asarray(batch.weights).sum(-1)
+
+        def add(i: jax.Array, sums: tuple[jax.Array, Tree]) -> tuple[jax.Array, Tree]:
+            one = jax.value_and_grad(loss_of)(params, _at(batch, i), jax.random.fold_in(step_key, i))
+            share = weights[i] / weights.sum()
+            return jax.tree.map(lambda total, x: total + share * x, sums, one)
+
+        nothing = (jnp.float32(0), jax.tree.map(jnp.zeros_like, params))
+        return jax.lax.fori_loop(0, jnp.count_nonzero(weights), add, nothing)
+
+    value, grads = gradient(state.params)
     updates, opt_state = optax.with_extra_args_support(optimizer).update(
-        grads, state.opt_state, state.params, grad_fn=lambda params, step: jax.grad(loss_fn)(params)
+        grads, state.opt_state, state.params, grad_fn=lambda params, step: gradient(params)[1]
     )
     params = optax.apply_updates(state.params, updates)
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)
     return state, {"loss": value, "grad_norm": optax.tree.norm(grads)}
+
+
+def _at(batches: Layout, i: int | jax.Array) -> Layout:
+    """One of those along the first axis."""
+    return jax.tree.map(lambda x: jnp.asarray(x)[i], batches)
 
 
 def predict(params: Tree, table: Table, batch: Layout, model: Head, method: str | None = None) -> jax.Array:
@@ -132,7 +158,7 @@ def segment(
 
     def body(i: jax.Array, carry: tuple[TrainState, dict[str, jax.Array]]):
         state, records = carry
-        state, metrics = step_fn(state, table, jax.tree.map(lambda x: x[i], batches), noise_key)
+        state, metrics = step_fn(state, table, _at(batches, i), noise_key)
         return state, {name: records[name].at[i].set(metrics[name]) for name in records}
 
     return jax.lax.fori_loop(0, count, body, (state, records))

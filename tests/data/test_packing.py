@@ -31,6 +31,31 @@ def test_rows_hold_each_example_once_and_whole(lengths):
                 assert (packed.segments[s, row] == number).sum() == lengths[i]
 
 
+@pytest.mark.parametrize("part_rows", [1, 2, 8])
+def test_parts_hold_what_the_batch_holds(lengths, part_rows):
+    """The same tokens in the same order; each example once, with its first token where it was; the empty parts last."""
+    indices, weights = batches.schedule(50, 8, 14, seed=3)  # the last batch has fillers
+    weights[0, 3] = 2.0
+    where = packing.places(indices, weights, lengths, WIDTH)
+    whole = packing.layout(indices, weights, where, lengths, WIDTH, 8)
+    room = packing.most_in_a_part(where, weights, part_rows)
+    parts = packing.in_parts(whole, part_rows, 8 if part_rows == 8 else room)
+    assert parts.source.shape == (14, 8 // part_rows, part_rows, WIDTH)
+    for name in ("source", "segments", "positions"):
+        np.testing.assert_array_equal(getattr(parts, name).reshape(14, 8, WIDTH), getattr(whole, name))
+    for s in range(14):
+        there = parts.weights[s] > 0
+        part, slot = np.nonzero(there)
+        rows = part * part_rows + parts.cls_rows[s, part, slot]
+        found = zip(parts.examples[s][there], parts.weights[s][there], rows, parts.cls_columns[s][there], strict=True)
+        real = weights[s] > 0
+        there_before = zip(indices[s][real], weights[s][real], where[s].rows[real], where[s].columns[real], strict=True)
+        assert sorted(found) == sorted(there_before)
+        filled = there.any(-1)
+        assert list(filled) == sorted(filled, reverse=True)
+    assert (parts.weights > 0).sum(-1).max() == room
+
+
 def test_packing_takes_few_rows():
     lengths = np.clip(np.random.default_rng(1).lognormal(4.0, 0.5, 320), 8, 128).astype(np.int32)
     counts = [packing.first_fit(part, 128).n_rows for part in lengths.reshape(10, 32)]

@@ -7,7 +7,7 @@ from stablefit.data import batches
 from stablefit.data.encoding import Encoded
 from stablefit.data.tasks import get_task
 from stablefit.objectives.classification import Classification
-from stablefit.training.order import Order
+from stablefit.training.order import Order, part_rows
 
 N, WIDTH, BATCH, STEPS = 18, 16, 4, 9
 LENGTHS = np.random.default_rng(0).integers(2, WIDTH + 1, N)
@@ -15,16 +15,43 @@ LENGTHS = np.random.default_rng(0).integers(2, WIDTH + 1, N)
 
 @pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2.0, N).astype(np.float32)], ids=["alike", "weighted"])
 def test_batches_are_those_of_the_schedule_in_any_pieces(weights):
-    order = Order([3, 4], LENGTHS, WIDTH, BATCH, STEPS, 2, weights)
+    order = Order([3, 4], LENGTHS, WIDTH, BATCH, STEPS, 2, example_weights=weights)
     seen = [(layout, count) for span in ((0, 4), (4, STEPS)) for layout, count in order.pieces(*span)]
     assert sum(count for _, count in seen) == STEPS
     for member, seed in enumerate((3, 4)):
         examples, counts = batches.schedule(N, BATCH, STEPS, seed)
         expected = counts if weights is None else counts * weights[examples]
-        given = [np.concatenate([getattr(layout, name)[member, :count] for layout, count in seen])
+        given = [np.concatenate([getattr(layout, name)[member, :count, 0] for layout, count in seen])
                  for name in ("examples", "weights")]  # fmt: skip
         np.testing.assert_array_equal(given[0], examples)
         np.testing.assert_allclose(given[1], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("width", [32, 64, 128, 512])
+def test_parts_pad_little(width):
+    """At most a tenth more tokens than in the fewest rows, in parts as large as is worth it."""
+    lengths = np.clip(np.random.default_rng(1).lognormal(np.log(width / 2.5), 0.4, 640), 8, width).astype(np.int32)
+    rows = part_rows(lengths, width, 32, 2)
+    assert rows % 2 == 0
+    assert width * rows >= 256
+    needed, given = (Order([7], lengths, width, 32, 40, 2, n)._filled_rows.sum() for n in (0, rows))
+    assert given <= 1.1 * needed
+
+
+def test_with_parts_one_program_does_all_batches():
+    """Whatever rows they need, and nearly always for all seeds."""
+    rooms = set()
+    for seed in range(20):
+        shapes = {
+            (layout.source.shape, layout.weights.shape)
+            for layout, _ in Order([seed], LENGTHS, WIDTH, BATCH, STEPS, 1, 2).pieces(0, STEPS)
+        }
+        ((source, weights),) = shapes
+        assert source == (1, STEPS, 2, 2, WIDTH)
+        rooms.add(weights[-1])
+    assert len(rooms) <= 2
+    whole = {layout.source.shape for layout, _ in Order([0], LENGTHS, WIDTH, BATCH, STEPS, 1).pieces(0, STEPS)}
+    assert len(whole) > 1
 
 
 def test_rare_classes_count_as_much_as_frequent_ones():

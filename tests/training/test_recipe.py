@@ -168,6 +168,7 @@ def run(made: job.Job, members: list[dict[str, Any]]) -> tuple[Any, Any, dict[st
     indices, weights = schedule()
     lengths = np.full(EXAMPLES, 2)
     rows = packing.layout(indices, weights, packing.places(indices, weights, lengths, 2), lengths, 2, BATCH)
+    rows = packing.in_parts(rows, BATCH, BATCH)
     batches = cohort.put_batches(jax.tree.map(lambda x: np.stack([x] * len(members)), rows), by_member=True)
     state, records = cohort.train(state, cohort.put(table()), batches, keys(len(members), 2), STEPS, traced)
     return first, jax.tree.map(np.asarray, state.params), {name: np.asarray(x) for name, x in records.items()}
