@@ -40,7 +40,7 @@ from typing import Any
 import jax
 
 from benchmarks import hlo
-from benchmarks.tpu_programs import PROGRAMS, Case, lowered
+from benchmarks.tpu_programs import PROGRAMS, Case, lowered, reckoned
 from stablefit.training import host
 from stablefit.training.files import write_whole
 
@@ -167,7 +167,7 @@ def compiled(case: Case, chips: list[Any] | None = None) -> dict[str, Any]:
         # The best parameters of each member lie beside what the program needs.
         row["member_bytes"] = {
             "compiler": needed // on_chip + _bytes(job.network.shapes),
-            "default_size": job.member_bytes,
+            "default_size": reckoned(case),
         }
     return row
 

@@ -20,6 +20,7 @@ from stablefit.objectives.objective import Objective
 from stablefit.objectives.tagging import Tagging
 from stablefit.training import job, settings
 from stablefit.training.cohort import Cohort, make_mesh
+from stablefit.training.memory import member_bytes
 from stablefit.training.order import CAPACITY
 from stablefit.training.steps import Table
 
@@ -115,6 +116,12 @@ def lowered(case: Case, chips: list[Any] | None = None) -> tuple[job.Job, Cohort
     cohort = cohort_of(the_job, case.members, devices(case.topology) if chips is None else chips)
     table, batches = shapes(case, the_job.task.kind == "tagging")
     return the_job, cohort, cohort.lower(case.program, the_job.pretrained, table, batches)
+
+
+def reckoned(case: Case) -> int:
+    """What `default_size` reckons with as the bytes of a member."""
+    the_job = job_of(case)
+    return member_bytes(the_job.network, shapes(case, the_job.task.kind == "tagging")[0])
 
 
 def shapes(case: Case, tags: bool) -> tuple[Table, Layout]:

@@ -66,7 +66,7 @@ def _places(members: int, devices: int) -> int:
     return math.ceil(members / devices) * devices
 
 
-def default_size(runs: int, member_bytes: int) -> int:
+def default_size(runs: int, member_bytes: Callable[[], int]) -> int:
     """How many members to put into one program.
 
     One on each CPU device: a single member already fills the cores, and more only add memory traffic. On an
@@ -77,7 +77,7 @@ def default_size(runs: int, member_bytes: int) -> int:
     if device.platform == "cpu":
         return max(1, math.gcd(runs, jax.device_count()))
     limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
-    fit = min(int(0.8 * limit) // member_bytes, MOST_ON_A_DEVICE) * jax.device_count() or 1
+    fit = min(int(0.8 * limit) // member_bytes(), MOST_ON_A_DEVICE) * jax.device_count() or 1
     return math.ceil(runs / math.ceil(runs / fit))
 
 

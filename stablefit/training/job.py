@@ -21,9 +21,11 @@ from stablefit.objectives.objective import Objective
 from stablefit.paths import Tree
 from stablefit.training import host, inputs, intermediate, probe, stopping
 from stablefit.training.cohort import Cohort, default_size, make_mesh
+from stablefit.training.memory import member_bytes
 from stablefit.training.network import Network
 from stablefit.training.recipe import reinit_mask
 from stablefit.training.settings import Settings
+from stablefit.training.steps import Table
 
 _MOST_STEPS = 10_000_000  # an order of batches is laid out for all of them
 _LARGE_BATCH = 1024  # a smaller one may be larger than the training set
@@ -134,12 +136,12 @@ class Job:
         """The programs of so many members, compiled already if this job has asked for them; parts share them."""
         return _cohort(self.root or self, members, total_steps)
 
-    @property
     def member_bytes(self) -> int:
-        """About what one member takes of a device's memory while it trains."""
-        weights = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.network.shapes))
-        tokens = self.spec.batch_size * self.data["train"].tokens.shape[1]
-        return 6 * weights + 40 * tokens * self.encoder.hidden_size * self.encoder.num_hidden_layers * 4
+        """About what one member takes of an accelerator's memory while it trains."""
+        data = self.data["train"]
+        return member_bytes(
+            self.network, Table(data.tokens, data.types, self.objective.targets(data), tuple(data.further))
+        )
 
     def cohort_size(self, runs: int) -> int:
         """How many of so many runs go into one program."""

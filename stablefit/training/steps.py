@@ -72,14 +72,8 @@ def train_step(
     n_parts = batch.weights.shape[0]
 
     def loss_of(params: Tree, part: Layout, key: Key) -> jax.Array:
-        def forward(params: Tree, key: Key) -> methods.Pass:
-            effective = transform.apply(key, params, state.anchor)
-            rngs = {"dropout": key_for(key, "dropout")}
-            outputs = _apply(model, effective, table, part, deterministic=False, rngs=rngs)
-            targets = jnp.asarray(table.labels)[part.examples]
-            return methods.Pass(losses(effective, outputs, targets), outputs, targets, jnp.asarray(part.weights))
-
-        return loss.apply(forward, params, key).loss
+        how = {"model": model, "losses": losses, "transform": transform, "loss": loss}
+        return batch_loss(params, state.anchor, table, part, key, **how)
 
     def gradient(params: Tree) -> tuple[jax.Array, Tree]:
         """The loss of the batch and its gradient."""
@@ -104,6 +98,30 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)
     return state, {"loss": value, "grad_norm": optax.tree.norm(grads)}
+
+
+def batch_loss(
+    params: Tree,
+    anchor: Any,
+    table: Table,
+    batch: Layout,
+    key: Key,
+    *,
+    model: Head,
+    losses: Callable[[Tree, jax.Array, jax.Array], jax.Array],
+    transform: methods.ParamTransform,
+    loss: methods.LossTransform,
+) -> jax.Array:
+    """The transformed loss of a batch without an axis of parts, of shape (); arguments as of `train_step`."""
+
+    def forward(params: Tree, key: Key) -> methods.Pass:
+        effective = transform.apply(key, params, anchor)
+        rngs = {"dropout": key_for(key, "dropout")}
+        outputs = _apply(model, effective, table, batch, deterministic=False, rngs=rngs)
+        targets = jnp.asarray(table.labels)[batch.examples]
+        return methods.Pass(losses(effective, outputs, targets), outputs, targets, jnp.asarray(batch.weights))
+
+    return loss.apply(forward, params, key).loss
 
 
 def _at(batches: Layout, i: int | jax.Array) -> Layout:

@@ -175,6 +175,19 @@ def test_the_page_is_made_from_the_results():
     assert tpu_page.page(text, rows) == text
 
 
+ROWS = json.loads(tpu_compile.RESULTS.read_text())["rows"]
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.get("member_bytes")])
+def test_a_cohort_is_as_large_as_the_compiler_says(name):
+    """What a member takes is reckoned within 15 %, and the file has what is reckoned today."""
+    row = ROWS[name]
+    case = tpu_programs.Case(**{field: row[field] for field in tpu_programs.Case._fields})
+    both = row["member_bytes"]
+    assert tpu_programs.reckoned(case) == both["default_size"]
+    assert both["default_size"] == pytest.approx(both["compiler"], rel=0.15)
+
+
 def test_the_committed_programs_pass_their_checks():
     rows = json.loads(tpu_compile.RESULTS.read_text())["rows"]
     compiled = {name: row for name, row in rows.items() if "not_compiled" not in row}

@@ -27,4 +27,4 @@ def test_the_default_size(monkeypatch, platform, devices, runs, member_bytes, si
     device = SimpleNamespace(platform=platform, memory_stats=lambda: {"bytes_limit": 80 * GIB})
     monkeypatch.setattr(jax, "local_devices", lambda: [device])
     monkeypatch.setattr(jax, "device_count", lambda: devices)
-    assert cohort.default_size(runs, member_bytes) == size
+    assert cohort.default_size(runs, lambda: member_bytes) == size

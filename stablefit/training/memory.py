@@ -1,0 +1,59 @@
+"""What a run takes of an accelerator's memory, reckoned from shapes: nothing is compiled."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from stablefit.data.packing import Layout
+from stablefit.training import steps
+from stablefit.training.network import Network
+
+# What XLA's compiler for TPUs asks for comes out within 15 % with these: tests/benchmarks/test_tpu_compile.py.
+_KEPT = 0.42  # XLA fuses, so that not all that JAX keeps for the backward pass is ever written
+_LEAST = 4.5  # trees of parameters that an update takes beside the four that stay
+_PROGRAM = 100e6
+
+
+def member_bytes(network: Network, table: steps.Table) -> int:
+    """About how many bytes one member takes while it trains.
+
+        4 W + max(W + 0.42 K, 4.5 W) + 100 MB
+
+    W is the parameters: they, Adam's two moments and the best ones stay, the gradient comes and goes. K is what the
+    backward pass needs of the forward pass over a batch, as `jax.vjp` keeps it: it follows the family, the head,
+    rematerialisation, the type, and R-Drop's second pass.
+
+    Args:
+        network: of the member.
+        table: arrays, or their shapes, of the examples that it trains on.
+    """
+    spec = network.settings.spec
+    rows, width = spec.batch_size, table.tokens.shape[1]
+    tokens, examples = jnp.zeros((rows, width), jnp.int32), jnp.zeros(rows, jnp.int32)
+    batch = Layout(tokens, tokens, tokens, examples, examples, examples, jnp.ones(rows))
+    recipe = network.recipe(network.settings.hypers, 1)
+
+    def backward(params: Any, table: steps.Table) -> Any:
+        def loss(params: Any) -> jax.Array:
+            anchor = recipe.forward.init(params)
+            return steps.batch_loss(
+                params,
+                anchor,
+                table,
+                batch,
+                jax.random.key(0),
+                model=network.model,
+                losses=network.objective.losses,
+                transform=recipe.forward,
+                loss=recipe.loss,
+            )
+
+        return jax.vjp(loss, params)[1]
+
+    weights, kept = _bytes(network.shapes), _bytes(jax.eval_shape(backward, network.shapes, table))
+    return round(4 * weights + max(weights + _KEPT * kept, _LEAST * weights) + _PROGRAM)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
