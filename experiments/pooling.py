@@ -8,7 +8,6 @@ be a study.
 All else is what the few-sample configs of the repository do: three epochs of 32, the rate that
 experiments/results/learning_rate chose for each set. CLINC150 has ten examples for each of 150 classes, ten epochs, and
 its own dev and test files.
-No result of it is committed yet.
 """
 
 import os

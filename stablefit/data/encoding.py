@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 from collections.abc import Sequence
@@ -120,12 +121,23 @@ def _built(directory: Path) -> Tokenizer:
 
     name = str(directory)
     if not (directory / "tokenizer.json").is_file():
+        _check_sentencepiece(directory)
         return _of_its_class(directory)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(name, local_files_only=True)
     if missing := [role for role in _ROLES if getattr(tokenizer, role) is None]:
         known = _of_its_class(directory)
         tokenizer.add_special_tokens({role: getattr(known, role) for role in missing if getattr(known, role)})
     return tokenizer
+
+
+def _check_sentencepiece(directory: Path) -> None:
+    """transformers reads a model of SentencePiece by a package of that name, and asks for another one without it."""
+    files = [name for name in _SENTENCEPIECE if (directory / name).is_file()]
+    if files and importlib.util.find_spec("sentencepiece") is None:
+        raise InputError(
+            f"{directory} has {files[0]} and no tokenizer.json; to read it, pip install sentencepiece, or give the "
+            "directory a tokenizer.json, which transformers writes with AutoTokenizer's save_pretrained"
+        )
 
 
 def described(tokenizer: Tokenizer, directory: Path) -> str:
@@ -140,6 +152,7 @@ def described(tokenizer: Tokenizer, directory: Path) -> str:
     return said
 
 
+_SENTENCEPIECE = ("spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model")
 _ROLES = ("cls_token", "sep_token", "pad_token", "unk_token")
 
 

@@ -196,3 +196,28 @@ def test_a_tokenizer_of_bert_is_had_without_what_models_need(tiny_root):
     command = [sys.executable, "-c", program, str(tiny_root / "model")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split("\n") == ["[]", "True", ""]
+
+
+@pytest.mark.parametrize("file", ["spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model"])
+def test_a_model_of_sentencepiece_needs_its_package(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (tmp_path / "config.json").write_text('{"model_type": "albert"}')
+    (tmp_path / file).write_bytes(b"pieces")
+    with pytest.raises(InputError, match=rf"has {file} and no tokenizer.json; to read it, pip install sentencepiece"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_model_of_sentencepiece_is_read(tmp_path):
+    """The pieces and their numbers are those of the package itself."""
+    spm = pytest.importorskip("sentencepiece", reason="needs sentencepiece")
+    texts = [f"a film with {word} and more of {word}s" for word in ("love", "hate", "rain", "snow", "stars", "trees")]
+    (tmp_path / "texts.txt").write_text("\n".join(texts * 20))
+    spm.SentencePieceTrainer.train(
+        input=str(tmp_path / "texts.txt"), model_prefix=str(tmp_path / "spiece"), vocab_size=28, pad_id=0, unk_id=1,
+        bos_id=-1, eos_id=-1, user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"], minloglevel=2,
+    )  # fmt: skip
+    (tmp_path / "config.json").write_text('{"model_type": "albert"}')
+    tokenizer = load_tokenizer(tmp_path)
+    own = spm.SentencePieceProcessor(str(tmp_path / "spiece.model"))
+    for text in texts:
+        assert tokenizer(text)["input_ids"][1:-1] == own.encode(text)

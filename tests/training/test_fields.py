@@ -313,8 +313,11 @@ def test_mixout_with_dropout(place):
         settings.read(tiny.config(place, **both))
 
 
-def test_cohort_size(result):
-    one, two = result(seeds=(0, 1), cohort_size=1), result(seeds=(0, 1), cohort_size=2)
+@pytest.mark.parametrize("part_tokens", [order.PART_TOKENS, 16], ids=["one part", "parts"])
+def test_cohort_size(part_tokens, place, tmp_path, monkeypatch):
+    """Also where a member's batch has fewer parts than another's."""
+    monkeypatch.setattr(order, "PART_TOKENS", part_tokens)
+    one, two = (run_in(tmp_path / str(n), place, seeds=(0, 1), cohort_size=n) for n in (1, 2))
     losses = [[row["loss"] for row in run.metrics] for run in (one, two)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4), one.params, two.params)
