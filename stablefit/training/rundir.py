@@ -28,6 +28,7 @@ import numpy as np
 
 from stablefit.data.digest import Digest
 from stablefit.errors import InputError
+from stablefit.fields import FIELDS
 from stablefit.training import manifest, processes
 from stablefit.training.files import is_free, line_of, read_lines, row_of, write_whole
 from stablefit.training.settings import Settings, identity
@@ -106,8 +107,9 @@ class RunDirectory:
         if changed:
             name = min(changed, key=lambda name: (name == "seeds", name))
             why = ", which stop_seeds_at compares with each other" if name == "seeds" else ""
+            then = {field.name: field.before for field in FIELDS.values()} | old | before
             raise InputError(
-                f"workdir {self.path} holds a run with {name}={(old | before).get(name)!r}{why}, this one has "
+                f"workdir {self.path} holds a run with {name}={then.get(name)!r}{why}, this one has "
                 f"{(settings.values | now).get(name)!r}; give another --workdir, or the same config to go on"
             )
         return old["seeds"]

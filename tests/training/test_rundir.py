@@ -92,10 +92,12 @@ def test_a_directory_of_before_a_field_existed_goes_on(directory, config):
     then = {name: value for name, value in now.items() if FIELDS[name].before is None}
     assert len(then) < len(now)
     file.write_text(json.dumps(then))
-    with pytest.raises(InputError, match="patience"):
-        rundir.RunDirectory(directory.path, config(patience=3))
-    rundir.RunDirectory(directory.path, config()).__exit__()
-    assert json.loads(file.read_text()) == now
+    with pytest.raises(InputError, match="patience=0, this one has 3"):
+        rundir.RunDirectory(directory.path, config(patience=3, gradient="whole"))
+    with pytest.raises(InputError, match="gradient='whole', this one has 'parts'"):
+        rundir.RunDirectory(directory.path, config())
+    rundir.RunDirectory(directory.path, config(gradient="whole")).__exit__()
+    assert json.loads(file.read_text()) == now | {"gradient": "whole"}
 
 
 def test_seeds_that_were_asked_for_before_are_remembered(directory, config):
