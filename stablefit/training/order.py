@@ -16,7 +16,7 @@ from stablefit.training import processes
 
 PIECE_SECONDS = 1.0
 CAPACITY = 32  # most steps in a piece
-PART_TOKENS = 256  # the fewest with which a step of MiniLM took no longer, in rows of 64, 128 and 512 tokens
+PART_TOKENS = 256  # with fewer a step takes longer: benchmarks/results/parts.json
 _TRIED = 64  # batches that the rows of a part are chosen by
 
 

@@ -16,6 +16,7 @@ HELD = {
     "ablation_local": (48, 2106, 0), "ccks": (110, 47520, 0), "ccks_tuning": (8, 2376, 0),
     "cola_few_sample": (140, 14400, 0), "demo": (5, 0, 0), "keep": (20, 3500, 20), "learning_rate": (36, 3456, 0),
     "methods_on_rte": (28, 1440, 0), "msra": (1, 1317, 0), "reactions": (42, 5200, 42), "recipe": (140, 9340, 140),
+    "pooling_sst2": (40, 3840, 40),
     "rte_minilm": (3, 0, 0), "sst2_draws": (75, 9600, 75),
     "sst2_few_sample": (140, 14400, 0), "stsb_few_sample": (140, 14400, 0),
 }  # fmt: skip
