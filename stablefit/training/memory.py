@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from stablefit.data.packing import Layout
 from stablefit.training import steps
@@ -30,8 +30,8 @@ def member_bytes(network: Network, table: steps.Table) -> int:
     """
     spec = network.settings.spec
     rows, width = spec.batch_size, table.tokens.shape[1]
-    tokens, examples = jnp.zeros((rows, width), jnp.int32), jnp.zeros(rows, jnp.int32)
-    batch = Layout(tokens, tokens, tokens, examples, examples, examples, jnp.ones(rows))
+    tokens, examples = np.zeros((rows, width), np.int32), np.zeros(rows, np.int32)
+    batch = Layout(tokens, tokens, tokens, examples, examples, examples, np.ones(rows, np.float32))
     recipe = network.recipe(network.settings.hypers, 1)
 
     def backward(params: Any, table: steps.Table) -> Any:
