@@ -94,7 +94,8 @@ def main() -> None:
     parser.add_argument("--worker", nargs=3, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        print(json.dumps(measure(*options.worker, options.steps)))
+        rows, width, part = options.worker
+        print(json.dumps(measure(rows, width, part, options.steps)))
         return
     results = []
     for (rows, width), parts in SHAPES.items():
