@@ -43,6 +43,7 @@ from benchmarks import hlo
 from benchmarks.tpu_programs import PROGRAMS, Case, lowered, reckoned
 from stablefit.training import host
 from stablefit.training.files import write_whole
+from stablefit.training.memory import tree_bytes
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "tpu_compile.json"
@@ -120,11 +121,7 @@ def _of_block(product: hlo.Product) -> bool:
 def _gradients(params: Any, members: int, pooled: int) -> tuple[int, int]:
     """Bytes of the gradients of members' encoders without poolers, and of all with so many bytes of vectors twice."""
     encoder = {name: tree for name, tree in params["encoder"].items() if name != "pooler"}
-    return members * _bytes(encoder), members * (_bytes(params) + 2 * pooled)
-
-
-def _bytes(tree: Any) -> int:
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+    return members * tree_bytes(encoder), members * (tree_bytes(params) + 2 * pooled)
 
 
 def compiled(case: Case, chips: list[Any] | None = None) -> dict[str, Any]:
@@ -166,7 +163,7 @@ def compiled(case: Case, chips: list[Any] | None = None) -> dict[str, Any]:
     if case.program == "train" and mesh["data"] == 1:
         # The best parameters of each member lie beside what the program needs.
         row["member_bytes"] = {
-            "compiler": needed // on_chip + _bytes(job.network.shapes),
+            "compiler": needed // on_chip + tree_bytes(job.network.shapes),
             "default_size": reckoned(case),
         }
     return row

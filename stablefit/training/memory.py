@@ -51,9 +51,10 @@ def member_bytes(network: Network, table: steps.Table) -> int:
 
         return jax.vjp(loss, params)[1]
 
-    weights, kept = _bytes(network.shapes), _bytes(jax.eval_shape(backward, network.shapes, table))
+    weights, kept = tree_bytes(network.shapes), tree_bytes(jax.eval_shape(backward, network.shapes, table))
     return round(4 * weights + max(weights + _KEPT * kept, _LEAST * weights) + _PROGRAM)
 
 
-def _bytes(tree: Any) -> int:
+def tree_bytes(tree: Any) -> int:
+    """Of all leaves, arrays or their shapes."""
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))

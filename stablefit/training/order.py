@@ -34,8 +34,8 @@ def part_rows(lengths: np.ndarray, width: int, batch_size: int, quantum: int) ->
     >>> [part_rows(np.full(640, n), width, 32, 2) for n, width in ((70, 128), (28, 64), (12, 32), (6, 8))]
     [2, 4, 8, 32]
     """
-    least, most, whole = (-(-n // quantum) * quantum for n in (-(-PART_TOKENS // width), 2, batch_size))
-    least, most = max(least, most), max(least, 2 * PART_TOKENS // width)
+    least, whole = (-(-n // quantum) * quantum for n in (max(2, -(-PART_TOKENS // width)), batch_size))
+    most = max(least, 2 * PART_TOKENS // width)
     if least >= whole:
         return whole
     n_batches = min(_TRIED, batches.total_steps(len(lengths), batch_size, 1.0))
