@@ -155,9 +155,25 @@ def _without_glyph_warnings() -> Iterator[None]:
 
 
 def svg_of(figure: "Figure") -> str:
-    """The figure as SVG, in hundredths of a point."""
+    """The figure as SVG, in hundredths of a point; the same bytes on every processor.
+
+    The last bit of a coordinate differs between processors: matplotlib's ids, hashes of coordinates, become numbers in
+    their order, and digits are rounded, since 7.199999 and 7.2 are one.
+    """
     svg = re.sub(r"<!--.*?-->\n?", "", saved(figure, "svg").decode(), flags=re.DOTALL)
-    return re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), svg)
+    names = {hashed: f"{_plain(figure)}-{n}" for n, hashed in enumerate(dict.fromkeys(_HASHED.findall(svg)), start=1)}
+    return re.sub(r"<[^>]*>", lambda tag: _rounded(_HASHED.sub(lambda found: names[found[0]], tag[0])), svg)
+
+
+_HASHED = re.compile(r"(?<=[\"#])[a-z][0-9a-f]{10}(?=[\")])")
+
+
+def _plain(figure: "Figure") -> str:
+    return re.sub(r"\W", "-", str(figure.get_label()))
+
+
+def _rounded(tag: str) -> str:
+    return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{round(float(number[0]), 2) + 0.0:g}", tag)
 
 
 def blank(width: float, height: float) -> "Figure":
