@@ -67,6 +67,7 @@ bench: data-is-set $(READY) torch ## speed beside PyTorch's, an hour and a half 
 	$(BIN)/python -m benchmarks.step_time --rounds=10 --out=benchmarks/results/step_time.json
 	$(BIN)/python -m benchmarks.step_time --rounds=10 --dtype=bfloat16 --threads 2 --out=benchmarks/results/step_time_bf16.json
 	$(BIN)/python -m benchmarks.parts --out=benchmarks/results/parts.json
+	$(BIN)/python -m benchmarks.layers --out=benchmarks/results/layers.json
 	$(BIN)/python -m benchmarks.contest start --rounds=5 --data="$(DATA)" --out=benchmarks/results/start.json
 	$(BIN)/python -m benchmarks.contest epoch --rounds=2 --data="$(DATA)" --out=benchmarks/results/epoch.json
 	$(BIN)/python -m benchmarks.contest growth --data="$(DATA)" --out=benchmarks/results/growth.json

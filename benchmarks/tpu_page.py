@@ -27,7 +27,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     for row in rows.values():
         if "not_compiled" in row:
             continue
-        dtype = ("" if row["dtype"] == "bfloat16" else f", {row['dtype']}") + (", remat" if row["remat"] else "")
+        dtype = ("" if row["dtype"] == "bfloat16" else f", {row['dtype']}") + _how(row)
         size = f"{row['members']} x {row['rows']} x {row['length']}"
         mesh = f"{row['mesh']['member']} x {row['mesh']['data']}"
         cells = [row["model"], row["config"] + dtype, size, row["topology"], mesh, row["program"]]
@@ -40,6 +40,10 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _how(row: Mapping[str, Any]) -> str:
+    return ", scan" * row["scan"] + ", remat" * row["remat"]
 
 
 def _hbm(row: Mapping[str, Any]) -> str:
@@ -73,7 +77,7 @@ def estimates(rows: Mapping[str, Mapping[str, Any]]) -> str:
         size = f"{row['members']} x {row['rows']} x {row['length']}"
         compiler, ours = both["compiler"], both["default_size"]
         figures = f"{compiler / 2**30:.2f} GiB | {ours / 2**30:.2f} GiB | {ours / compiler:.2f}"
-        how = f"{row['config']} {row['dtype']}" + (", remat" if row["remat"] else "")
+        how = f"{row['config']} {row['dtype']}{_how(row)}"
         lines.append(f"| {row['model']} | {how} | {size} | {row['topology']} | {figures} |")
     return "\n".join(lines) if len(lines) > 2 else "No training program with members of their own chips was compiled."
 

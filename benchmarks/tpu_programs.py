@@ -58,13 +58,14 @@ class Case(NamedTuple):
     rows: int = 32
     length: int = 128
     remat: bool = False
+    scan: bool = False
 
     @property
     def name(self) -> str:
         """What the results call it."""
         sizes = f"{self.members} x {self.rows} x {self.length}"
-        again = " remat" if self.remat else ""
-        return f"{self.model} {self.config} {self.dtype}{again} {sizes} {self.topology} {self.program}"
+        how = " scan" * self.scan + " remat" * self.remat
+        return f"{self.model} {self.config} {self.dtype}{how} {sizes} {self.topology} {self.program}"
 
     @property
     def chip(self) -> Chip:
@@ -85,7 +86,7 @@ def job_of(case: Case) -> job.Job:
     """A run of these sizes whose weights and examples are shapes."""
     config = named(case.config)()
     config.update(batch_size=case.rows, eval_batch_size=case.rows, max_length=case.length, compute_dtype=case.dtype)
-    config.update(folds=0, cohort_size=0, remat=case.remat)
+    config.update(folds=0, cohort_size=0, remat=case.remat, scan_layers=case.scan)
     chosen = settings.read(config.to_dict())
     task, encoder = tasks.get_task(str(config.task)), MODELS[case.model]
     objective: Objective = Classification(task)

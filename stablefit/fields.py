@@ -226,6 +226,11 @@ class Spec:
     remat: bool = _machine(
         False, "True: blocks are computed again in the backward pass; less memory for a third more time.", before=False
     )
+    scan_layers: bool = _machine(
+        False,
+        "True: blocks that are alike are compiled once, as a loop; for deep encoders on accelerators.",
+        before=False,
+    )
 
 
 Traced = float | Any  # a Python number, or a traced scalar

@@ -11,9 +11,13 @@ import pytest
 
 from stablefit.training.signals import Signals
 
+# Compiling is most of what the tests do: without MLIR, which writes code for fusions, it takes less than half as long. JAX
+# reads this when it first asks for a device; so do commands that tests start. `make demo` and `make faults` do without.
+FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
 # A rank that is promoted silently hides a missing axis.
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Compiling is most of what the tests do. The programs are small, so they need no optimising, and workers share them.
+# The programs are small, so they need no optimising, and workers share them.
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".cache" / "tests"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -39,7 +39,7 @@ class Dropout(nn.Module):
             raise InputError(f"dropout={self.rate} is outside 0 <= dropout < 1")
         if deterministic or self.rate == 0.0:
             return x
-        return _drop(x, seeds(self.make_rng("dropout")), self.rate)
+        return drop(x, seeds(self.make_rng("dropout")), self.rate)
 
 
 def seeds(key: Key) -> jax.Array:
@@ -84,5 +84,5 @@ def _drop_backward(rate: float, seeds_2: jax.Array, g: jax.Array) -> tuple[jax.A
     return _apply(g, seeds_2, rate), None
 
 
-_drop: Any = jax.custom_vjp(_apply, nondiff_argnums=(2,))
-_drop.defvjp(_drop_forward, _drop_backward)
+drop: Any = jax.custom_vjp(_apply, nondiff_argnums=(2,))
+drop.defvjp(_drop_forward, _drop_backward)

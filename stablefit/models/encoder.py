@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from stablefit.errors import InputError
+from stablefit.models import alike
 from stablefit.models.blocks import Context, Dense, Embeddings, Layer, Places, Seen
 from stablefit.models.config import ACTIVATIONS, EncoderConfig
 from stablefit.models.dropout import Dropout
@@ -35,6 +36,8 @@ class Encoder(nn.Module):
         attention_dropout: rate on the attention weights alone; None: as `dropout`; static.
         remat: of each block only what goes in is kept for the backward pass, which computes the block once more:
             memory for a third more time. What it computes is the same to rounding.
+        scan: blocks that follow each other and differ in their numbers alone are one loop, `models.alike`: compiled
+            once in place of each. What it computes is the same to rounding.
     """
 
     config: EncoderConfig
@@ -44,6 +47,7 @@ class Encoder(nn.Module):
     checked: bool = True
     attention_dropout: float | None = None
     remat: bool = False
+    scan: bool = False
 
     # Of the family: is there dropout in front of the pooler, too; does its tagger read through the pooler; does its
     # classifier read an example's last token, in place of the first.
@@ -133,8 +137,8 @@ class Encoder(nn.Module):
             )
         same_Bx1xQxS = (segments_BxT[:, :, None] == segments_BxT[:, None, :])[:, None]
         x_BxTxD, context = self.begin(tokens_BxT, types_BxT, positions_BxT, same_Bx1xQxS, deterministic)
-        for i in range(len(self.blocks()) - (read is not None)):
-            x_BxTxD = self.through(i, x_BxTxD, context, deterministic)
+        for run in self.runs(len(self.blocks()) - (read is not None)):
+            x_BxTxD = self.through(run, x_BxTxD, context, deterministic)
         if read is not None:
             x_BxTxD = self.last(x_BxTxD, context, deterministic, *read)
         x_BxTxD = self.finish(x_BxTxD)
@@ -142,14 +146,21 @@ class Encoder(nn.Module):
             self.pool(x_BxTxD[:, 0], deterministic=True)  # so that init makes it, whether or not the caller pools
         return x_BxTxD
 
-    def through(self, i: int, x_BxTxD: jax.Array, context: Context, deterministic: bool) -> jax.Array:
-        """A block's hidden states from those in front of it."""
+    def runs(self, count: int) -> list[range]:
+        """The first `count` blocks, in runs of those that are one loop; a range of one is a block on its own."""
+        loops = self.scan and not self.is_initializing()
+        return alike.runs(self.blocks()[:count]) if loops else [range(i, i + 1) for i in range(count)]
+
+    def through(self, run: range, x_BxTxD: jax.Array, context: Context, deterministic: bool) -> jax.Array:
+        """The hidden states behind the blocks of a run from those in front of it."""
+        again = self.remat and not deterministic and not self.is_initializing()
+        if len(run) > 1:
+            return alike.through([self.blocks()[i] for i in run], x_BxTxD, context, deterministic, again)
 
         def block(encoder: Encoder, x_BxTxD: jax.Array, context: Context) -> jax.Array:
-            return encoder.blocks()[i](x_BxTxD, context, deterministic)
+            return encoder.blocks()[run[0]](x_BxTxD, context, deterministic)
 
-        kept = self.remat and not deterministic and not self.is_initializing()
-        return (nn.remat(block) if kept else block)(self, x_BxTxD, context)
+        return (nn.remat(block) if again else block)(self, x_BxTxD, context)
 
     def last(
         self, x_BxTxD: jax.Array, context: Context, deterministic: bool, rows_E: jax.Array, columns_E: jax.Array

@@ -32,7 +32,7 @@ class SequenceClassifier(nn.Module):
             layer-normalised mean of the example's hidden states, those of special tokens among them: what encoders
             that were trained for sentence similarity are read by.
         serving: only answers are wanted, and to rounding: the last layer is computed where the head reads.
-        checked, attention_dropout, remat: as of `Encoder`.
+        checked, attention_dropout, remat, scan: as of `Encoder`.
     """
 
     config: EncoderConfig
@@ -44,9 +44,10 @@ class SequenceClassifier(nn.Module):
     checked: bool = True
     attention_dropout: float | None = None
     remat: bool = False
+    scan: bool = False
 
     def setup(self) -> None:
-        more = (self.pool == "pooler", self.checked, self.attention_dropout, self.remat)
+        more = (self.pool == "pooler", self.checked, self.attention_dropout, self.remat, self.scan)
         self.encoder = family_of(self.config).encoder(self.config, self.dropout, self.dtype, *more)
         if self.pool == "mean":
             self.pooling = MeanPooling()
@@ -164,7 +165,7 @@ class TokenClassifier(nn.Module):
         dtype: what the inputs of matrix products are rounded to; a CRF is float32.
         shared: several words may be read at one piece. The head then has as many outputs again, for the words that are
             not the first of their piece: else the characters of a piece would all have the same emissions.
-        attention_dropout, remat: as of `Encoder`.
+        attention_dropout, remat, scan: as of `Encoder`.
     """
 
     config: EncoderConfig
@@ -174,10 +175,11 @@ class TokenClassifier(nn.Module):
     shared: bool = False
     attention_dropout: float | None = None
     remat: bool = False
+    scan: bool = False
 
     def setup(self) -> None:
         encoder = family_of(self.config).encoder
-        more = (encoder.tags_pooled, True, self.attention_dropout, self.remat)
+        more = (encoder.tags_pooled, True, self.attention_dropout, self.remat, self.scan)
         self.encoder = encoder(self.config, self.dropout, self.dtype, *more)
         self.hidden_dropout = Dropout(self.dropout)
         self.head = Dense(self.num_outputs * (2 if self.shared else 1), self.config.initializer_range, self.dtype)

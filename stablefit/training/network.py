@@ -31,7 +31,7 @@ class Network:
         spec = self.settings.spec
         model = self.objective.model(self.encoder, spec.dropout, jnp.dtype(spec.compute_dtype))
         attention = None if spec.attention_dropout < 0 else spec.attention_dropout
-        return model.clone(attention_dropout=attention, remat=spec.remat)
+        return model.clone(attention_dropout=attention, remat=spec.remat, scan=spec.scan_layers)
 
     def make_params(self, key: Key, pretrained: Tree) -> Tree:
         """The parameters that one member starts from: pre-trained, with a new head and what is re-initialised."""

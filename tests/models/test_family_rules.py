@@ -1,5 +1,6 @@
 """What must hold of every family beside being PyTorch's: names, packing, files, export, depth, messages."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -104,6 +105,31 @@ def test_blocks_that_are_computed_again_give_the_same_gradient(name):
     largest = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(one))
     apart = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()) / largest, one, other)
     assert max(jax.tree.leaves(apart)) <= 2e-6, apart
+
+
+@pytest.mark.parametrize("name", cases.fast(NAMES, "bert"))
+def test_blocks_in_a_loop_give_the_same_gradient(name):
+    """With the masks that each has on its own; those that are not alike, or are used again, are not in a loop."""
+    config, inputs = config_of(name), inputs_of(cases.batch(cases.CASES[name]))
+    if not name.startswith(("bart", "modernbert")):  # which have a field for each block, and enough of them
+        config = dataclasses.replace(config, num_hidden_layers=4)
+    plain = heads.SequenceClassifier(config, cases.N_LABELS, 0.3)
+    params = jax.jit(functools.partial(plain.init, deterministic=True))(jax.random.key(0), *inputs)["params"]
+
+    def loss(params, scan):
+        model = plain.clone(remat=scan, scan=scan)
+        rngs = {"dropout": jax.random.key(1)}
+        return jnp.square(model.apply({"params": params}, *inputs, deterministic=False, rngs=rngs)).sum()
+
+    grad = jax.jit(jax.value_and_grad(loss), static_argnums=1)
+    (one, first), (other, second) = grad(params, False), grad(params, True)
+    assert float(one) == pytest.approx(float(other), rel=2e-6)
+    largest = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(first))
+    apart = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()) / largest, first, second)
+    assert max(jax.tree.leaves(apart)) <= 2e-6, apart
+    program = str(jax.make_jaxpr(loss, static_argnums=1)(params, True))
+    alike = not name.startswith(("albert", "modernbert")) and name != "bart, scaled"
+    assert ("scan[" in program) == alike
 
 
 def test_barts_decoder_is_given_each_example_a_place_later():

@@ -20,6 +20,7 @@ from configs import base
 from stablefit.data import tasks
 from stablefit.errors import InputError
 from stablefit.fields import FIELDS
+from stablefit.models import alike
 from stablefit.training import checkpoints, job, loop, order, progress, rundir, settings
 from tests import tiny
 
@@ -122,6 +123,7 @@ NOT_MEANT_TO: dict[str, str] = {
     "mixout_with_dropout": "lets mixout and dropout be on together, and does nothing else",
     "gradient": "of the parts of a batch or of all at once; the same up to rounding, with other draws of dropout",
     "remat": "blocks are computed again in the backward pass; the same up to rounding",
+    "scan_layers": "blocks that are alike are a loop; the same up to rounding",
     "cohort_size": "runs in one program; the same up to rounding",
     "keep": "which parameters are on disk at the end",
     "checkpoint_minutes": "how often an unfinished run is saved",
@@ -338,6 +340,21 @@ def test_gradient(place, tmp_path, monkeypatch):
 def test_remat(result):
     kept, again = result(network=True, dropout=0.3), result(network=True, dropout=0.3, remat=True)
     losses = [[row["loss"] for row in run.metrics] for run in (kept, again)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_scan_layers(place, tmp_path, monkeypatch):
+    """The same up to rounding, and it is a loop."""
+    tiny.write_model(tmp_path / "model", blocks=3)
+    loops, through = [], alike.through
+    monkeypatch.setattr(alike, "through", lambda blocks, *rest: loops.append(len(blocks)) or through(blocks, *rest))
+    fields = {"network": True, "dropout": 0.3, "model": str(tmp_path / "model")}
+    one_by_one = run_in(tmp_path / "one", place, **fields)
+    assert not loops
+    looped = run_in(tmp_path / "loop", place, scan_layers=True, **fields)
+    assert set(loops) == {3}
+    losses = [[row["loss"] for row in run.metrics] for run in (one_by_one, looped)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
