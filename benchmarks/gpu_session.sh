@@ -56,4 +56,5 @@ test -d "$STUDY" && "$PYTHON" -m stablefit pack "$STUDY" "$OUT/study" >>"$OUT/st
 gpu attention 40 attention
 test "$DEVICE" = cpu || XLA_FLAGS=--xla_gpu_exclude_nondeterministic_ops=false part any_order 100 "$PYTHON" \
   -m benchmarks.gpu --rounds=5 --only="MiniLM-L6 32x128" --out="$OUT/gpu_any_order.json"
+test "$DEVICE" = cpu || part layers 60 "$PYTHON" -m benchmarks.layers --out="$OUT/layers.json"
 cat "$OUT/parts.txt"
