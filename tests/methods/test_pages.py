@@ -189,5 +189,5 @@ def test_a_factor_by_path_acts_after_adam_alone():
 def test_schedules_rise_to_the_peak_or_jump_below_it():
     linear, bert = plotted("warmup_linear", "w = 20"), plotted("bert_schedule", "bert_schedule")
     assert [linear[s] for s in (0, 10, 20, 60, 100, 110)] == pytest.approx([0, 0.5, 1, 0.5, 0, 0])
-    assert [bert[s] for s in (0, 19, 20, 60, 100, 110)] == pytest.approx([0, 0.95, 0.8, 0.4, 0, 0])
+    assert [bert[s] for s in (0, 19, 20, 60, 100, 110)] == pytest.approx([0, 0.95, 0.8, 0.4, 0, 0], abs=1e-7)
     assert plotted("bert_schedule", "warmup_linear") == linear
