@@ -1,5 +1,6 @@
 """What every test shares: JAX's settings and the folder of real data."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from stablefit.training.signals import Signals
 if jax.__version_info__ < (0, 11):  # later ones end at a flag that they do not know
     FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
+gc.set_threshold(100_000)  # what is compiled and imported is some million objects, which are looked through each time
 # A rank that is promoted silently hides a missing axis.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # The programs are small, so they need no optimising, and workers share them.
