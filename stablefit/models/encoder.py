@@ -151,6 +151,10 @@ class Encoder(nn.Module):
         loops = self.scan and not self.is_initializing()
         return alike.runs(self.blocks()[:count]) if loops else [range(i, i + 1) for i in range(count)]
 
+    def looped(self) -> bool:
+        """Whether any blocks are a loop."""
+        return any(len(run) > 1 for run in self.runs(len(self.blocks())))
+
     def through(self, run: range, x_BxTxD: jax.Array, context: Context, deterministic: bool) -> jax.Array:
         """The hidden states behind the blocks of a run from those in front of it."""
         again = self.remat and not deterministic and not self.is_initializing()

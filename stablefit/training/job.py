@@ -203,7 +203,7 @@ def load(settings: Settings) -> Job:
             f"config field batch_size is {spec.batch_size:,}, and there are {job.n('train'):,} training examples; a "
             "batch of all of them is enough"
         )
-    _ = job.comparison_step  # for its check
+    _ = job.comparison_step, job.network.model  # for their checks
     shapes = job.network.shapes
     jax.eval_shape(job.network.recipe(settings.hypers, job.total_steps).update(shapes).init, shapes)
     return job

@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from stablefit.errors import InputError
 from stablefit.fields import Hypers
 from stablefit.models import heads, vocabulary
 from stablefit.models.config import EncoderConfig
@@ -27,11 +28,21 @@ class Network:
 
     @functools.cached_property
     def model(self) -> heads.Head:
-        """The module whose `apply` gives the outputs."""
+        """The module whose `apply` gives the outputs.
+
+        Raises:
+            InputError: blocks are to be a loop, and no two are alike.
+        """
         spec = self.settings.spec
         model = self.objective.model(self.encoder, spec.dropout, jnp.dtype(spec.compute_dtype))
         attention = None if spec.attention_dropout < 0 else spec.attention_dropout
-        return model.clone(attention_dropout=attention, remat=spec.remat, scan=spec.scan_layers)
+        model = model.clone(attention_dropout=attention, remat=spec.remat, scan=spec.scan_layers)
+        if spec.scan_layers and not model.apply({}, method=lambda head: head.encoder.looped()):
+            raise InputError(
+                "scan_layers=True would change nothing: no two blocks of this encoder that follow each other differ in "
+                f"their numbers alone (model_type={self.encoder.model_type!r}); take it out"
+            )
+        return model
 
     def make_params(self, key: Key, pretrained: Tree) -> Tree:
         """The parameters that one member starts from: pre-trained, with a new head and what is re-initialised."""

@@ -130,6 +130,7 @@ def test_blocks_in_a_loop_give_the_same_gradient(name):
     program = str(jax.make_jaxpr(loss, static_argnums=1)(params, True))
     alike = not name.startswith(("albert", "modernbert")) and name != "bart, scaled"
     assert ("scan[" in program) == alike
+    assert plain.clone(scan=True).apply({}, method=lambda head: head.encoder.looped()) == alike
 
 
 def test_barts_decoder_is_given_each_example_a_place_later():

@@ -343,6 +343,14 @@ def test_remat(result):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
+def test_a_loop_over_one_block_is_refused(place):
+    config = settings.read(tiny.config(place, scan_layers=True))
+    with pytest.raises(
+        InputError, match=r"^scan_layers=True would change nothing: no two blocks .* \(model_type='bert'\)"
+    ):
+        job.load(config)
+
+
 @pytest.mark.slow
 def test_scan_layers(place, tmp_path, monkeypatch):
     """The same up to rounding, and it is a loop."""
