@@ -12,12 +12,12 @@ import pytest
 
 from stablefit.training.signals import Signals
 
-# Compiling is most of what the tests do: without MLIR, which writes code for fusions, it takes less than half as long.
+# Compiling is most of what the tests do: without MLIR, which writes code for fusions, it takes less time.
 # JAX reads this when it first asks for a device; so do commands that tests start. `make demo` and others go without.
 if jax.__version_info__ < (0, 11):  # later ones end at a flag that they do not know
     FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
-gc.set_threshold(100_000)  # what is compiled and imported is some million objects, which are looked through each time
+gc.set_threshold(100_000)  # a collection looks through all that was imported and compiled
 # A rank that is promoted silently hides a missing axis.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # The programs are small, so they need no optimising, and workers share them.

@@ -69,7 +69,7 @@ def through(blocks: Sequence[Any], x_BxTxD: jax.Array, context: Any, determinist
             y_BxTxD: Any = block.apply({"params": params}, x_BxTxD, context, deterministic)
         return y_BxTxD, None
 
-    # What a loop keeps for its backward pass is written whole: without a policy that is half as much again.
+    # What a loop keeps for its backward pass is written whole: without a policy that is all that JAX keeps.
     policy = None if again else jax.checkpoint_policies.dots_saveable
     return jax.lax.scan(jax.checkpoint(step, policy=policy), x_BxTxD, (params_L, seeds_L))[0]
 
