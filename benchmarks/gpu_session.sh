@@ -15,20 +15,20 @@ PYTHON=${PYTHON:-python3}
 SECONDS_IN_ALL=${SECONDS_IN_ALL:-570}
 PACK=$PWD/build/gpu
 SITE=$PWD/build/gpu_site
-STUDY=$PWD/build/gpu_study
+STUDIES=build/gpu_studies
 mkdir -p "$OUT"
 SMALL=()
 SLOWER=1  # a rehearsal takes longer: a few cores do the work of the card, and of sixteen
 test "$DEVICE" = cpu && SMALL=(--small) && SLOWER=10 && export JAX_PLATFORMS=cpu
 test -d "$SITE" || "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$SITE" "$PACK"/wheels/*.whl || exit 2
-export PYTHONPATH=$PWD:$SITE PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+export PYTHONPATH=$PWD:$SITE:$PACK/packages PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export STABLEFIT_CACHE=$PWD/build/gpu_programs
 
 # part NAME SECONDS COMMAND: at most so long, and never beyond the end of all. A part that is done is not done again.
 part() {
   local name=$1 limit=$(($2 * SLOWER)) left=$((SECONDS_IN_ALL - SECONDS)) since=$SECONDS code
   shift 2
-  if test -e "$OUT/$name.done" || test "$left" -lt 15; then return; fi
+  if test -e "$OUT/$name.done" || test "$left" -lt 15 || test "$limit" -lt 15; then return; fi
   timeout --signal=TERM --kill-after=10 "$((limit < left ? limit : left))" "$@" >>"$OUT/$name.log" 2>&1
   code=$?
   test $code = 0 && touch "$OUT/$name.done"
@@ -40,19 +40,58 @@ gpu() { # NAME SECONDS CASES: steps beside PyTorch's
   part "$1" "$2" "$PYTHON" -m benchmarks.gpu --device="$DEVICE" "${SMALL[@]}" --rounds=5 --only="$3" --out="$OUT/gpu.json"
 }
 
+works() { # KIND SECONDS: is it right?
+  part "$1" "$2" "$PYTHON" -m benchmarks.gpu_works --device="$DEVICE" "${SMALL[@]}" --only="$1" --out="$OUT/works.json"
+}
+
+# study NAME SWEEP FLAGS: in the background, until some time before the end of all. What it has is kept, and gone on with.
+study() {
+  local name=$1 sweep=$2 left=$((SECONDS_IN_ALL - SECONDS - AFTER_STUDIES))
+  shift 2
+  test "$DEVICE" = cpu && set -- "$@" --config.seeds=0,1 --config.max_steps=2 --config.evaluations=1
+  if test -e "$OUT/$name.done" || test "$left" -lt 15; then return; fi
+  { # killed, not asked to end: that would save what no second machine can go on from
+    timeout --signal=KILL "$left" "$PYTHON" -m stablefit.grid --sweep="experiments/$sweep.py" --quiet \
+      --config.model=build/gpu/model --workdir="$STUDIES/$name" "$@" >>"$OUT/$name.log" 2>&1
+    code=$?
+    test $code = 0 && touch "$OUT/$name.done"
+    echo "$name: exit code $code at $SECONDS s" | tee -a "$OUT/parts.txt"
+  } &
+}
+
 "$PYTHON" -c 'import jax; print(jax.__version__, jax.devices())' | tee "$OUT/device.txt"
-part works 130 "$PYTHON" -m benchmarks.gpu_works --device="$DEVICE" "${SMALL[@]}" --out="$OUT/works.json"
-if test "$DEVICE" = cpu; then gpu tiny 200 tiny; else
-  gpu minilm 110 "MiniLM-L6 32x128"
-  gpu base 80 BERT-base
-  gpu large 100 BERT-large
+RESULTS=benchmarks/results
+if test "$DEVICE" != cpu && test ! -e "$OUT/parts.txt"; then # what the repository has of a card is not asked again
+  test -e $RESULTS/gpu.json && cp $RESULTS/gpu.json "$OUT"
+  test -e $RESULTS/gpu_works.json && touch "$OUT"/{numbers,resume,methods}.done
 fi
-STUDY_FLAGS=("--config.model=$PACK/model" "--config.data_dir=$PACK/data" "--workdir=$STUDY" --quiet)
-test "$DEVICE" = cpu && STUDY_FLAGS+=(--config.seeds=0,1 --config.max_steps=2 --config.evaluations=1)
-left=$((SECONDS_IN_ALL - SECONDS - 45))
-part study "$((left > 15 ? left : 15))" "$PYTHON" -m stablefit.grid --sweep=experiments/fifty_seeds.py "${STUDY_FLAGS[@]}"
-# The rows, also of a study that was cut short.
-test -d "$STUDY" && "$PYTHON" -m stablefit pack "$STUDY" "$OUT/study" >>"$OUT/study.log" 2>&1
+works numbers 90
+works resume 150
+if test "$DEVICE" = cpu; then gpu tiny 200 tiny; else
+  gpu minilm 220 "MiniLM-L6 32x128" # each program compiles for more than a minute
+  gpu base 130 BERT-base
+  gpu large 220 BERT-large
+fi
+# Side by side, for the processors of the host compile most of this time. Together they take about 115 GB of the card.
+AFTER_STUDIES=${AFTER_STUDIES:-20}
+export STABLEFIT_DATA=build/gpu/data XLA_PYTHON_CLIENT_PREALLOCATE=false
+GLUE=--config.data_dir=build/gpu/data
+for task in SST-2 STS-B; do SETS=$task study "fifty_$task" fifty_seeds "$GLUE" --config.cohort_size=25; done
+few_sample() { # NAME TASK METRIC: the mean of the tokens, at the rate whose two runs have the best validation scores
+  SETS=$2 study "rate_$1" learning_rate "$GLUE" --config.pooling=mean
+  wait
+  test -e "$OUT/rate_$1.done" || return
+  local rate
+  rate=$("$PYTHON" benchmarks/gpu_rate.py "$STUDIES/rate_$1" "$3") || return
+  RATE=$rate study "few_sample_$1" "$1_few_sample" "$GLUE" --config.pooling=mean
+  wait
+}
+few_sample sst2 SST-2 accuracy &
+few_sample stsb STS-B spearman &
+few_sample cola CoLA matthews &
+works methods $((SECONDS_IN_ALL - SECONDS - AFTER_STUDIES))
+wait
+test -d "$STUDIES" && tar -czf "$OUT/studies.tgz" --exclude=state --exclude=bundle -C "$STUDIES" .
 gpu attention 40 attention
 test "$DEVICE" = cpu || XLA_FLAGS=--xla_gpu_exclude_nondeterministic_ops=false part any_order 100 "$PYTHON" \
   -m benchmarks.gpu --rounds=5 --only="MiniLM-L6 32x128" --out="$OUT/gpu_any_order.json"

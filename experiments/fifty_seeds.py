@@ -1,10 +1,12 @@
 """Do the paper's methods make fine-tuning on 1,000 examples more stable? Fifty seeds of each, for an accelerator.
 
-    python -m stablefit.grid --sweep=experiments/fifty_seeds.py --config.data_dir=DIR
+    SETS=SST-2,STS-B python -m stablefit.grid --sweep=experiments/fifty_seeds.py --config.data_dir=DIR
 
 MiniLM, 3 epochs, at the rate that learning_rate.py found best for each task. A method's two tasks come one after the
-other, so that a study that is cut short has both of what it has. No result of it is committed yet.
+other, so that a study that is cut short has both of what it has.
 """
+
+import os
 
 from experiments.few_sample import SHARED, TASKS
 
@@ -21,5 +23,5 @@ METHODS = {
 
 def sweep(add):
     for name, changes in METHODS.items():
-        for task in ("SST-2", "STS-B"):
+        for task in os.environ.get("SETS", "SST-2,STS-B").split(","):
             add(name=f"{task}, {name}", seeds=range(50), **SHARED | TASKS[task] | changes)

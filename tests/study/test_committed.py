@@ -16,7 +16,8 @@ HELD = {
     "ablation_local": (48, 2106, 0), "ccks": (110, 47520, 0), "ccks_tuning": (8, 2376, 0),
     "cola_few_sample": (140, 14400, 0), "demo": (5, 0, 0), "keep": (20, 3500, 20), "learning_rate": (36, 3456, 0),
     "methods_on_rte": (28, 1440, 0), "msra": (1, 1317, 0), "reactions": (42, 5200, 42), "recipe": (140, 9340, 140),
-    "pooling_sst2": (40, 3840, 40),
+    "pooling_sst2": (40, 3840, 40), "fifty_seeds_sst2": (50, 4800, 50), "fifty_seeds_stsb": (50, 4800, 50),
+    "learning_rate_mean_cola": (10, 960, 10), "learning_rate_mean_stsb": (10, 960, 10),
     "rte_minilm": (3, 0, 0), "sst2_draws": (75, 9600, 75),
     "sst2_few_sample": (140, 14400, 0), "stsb_few_sample": (140, 14400, 0),
 }  # fmt: skip
@@ -51,6 +52,19 @@ def test_stored_predictions_give_the_scores_of_the_ledger():
     right = said.assign(right=said["said"] == said["label"]).groupby(["cell", "seed"])
     assert len(right) == 10
     assert np.allclose(right["right"].mean(), right["test_best.accuracy"].first())
+
+
+@pytest.mark.parametrize(("task", "metric", "far"), [("sst2", "accuracy", 0.019), ("stsb", "spearman", 0.081)])
+def test_a_seed_on_a_gpu_is_the_seed_on_a_cpu(task, metric, far):
+    """Other sums, weights rounded to float16, and the same draws: as it is said of them."""
+    card, processor = (
+        stablefit.load_study(reports.RESULTS / name).runs.query("cell.str.endswith('standard')").set_index("seed")
+        for name in (f"fifty_seeds_{task}", f"{task}_few_sample")
+    )
+    apart = (card[f"test_best.{metric}"] - processor[f"test_best.{metric}"]).dropna().abs().sort_values()
+    assert len(apart) == 10
+    assert apart.iloc[8] < 0.004
+    assert round(apart.iloc[9], 3) == far
 
 
 def test_the_table_of_reactions_is_made_again(tmp_path, monkeypatch, capsys):
