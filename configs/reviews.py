@@ -2,7 +2,7 @@
 
 python -m stablefit.main --config=configs/reviews.py --workdir=runs/demo
 
-Results: `experiments/results/demo`.
+Results: `experiments/results/demo_mean`.
 """
 
 from stablefit.configs.named import named

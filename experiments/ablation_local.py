@@ -15,6 +15,7 @@ SHARED = {
     "epochs": 3.0,
     "evaluations": 3,
     "keep": "none",
+    "pooling": "pooler",  # as the paper reads BERT
 }
 
 

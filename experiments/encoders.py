@@ -20,7 +20,6 @@ def sweep(add):
                 name=f"{name}, {rate:g}",
                 config="configs/reviews.py",
                 model=model,
-                pooling="auto",
                 learning_rate=rate,
                 evaluations=1,
                 seeds=range(5),

@@ -13,6 +13,7 @@ SHARED = {
     "train_examples": 1000,
     "evaluations": 5,
     "keep": "none",
+    "pooling": "pooler",  # as the paper reads BERT
 }
 TASKS = {
     "CoLA": {"config": "configs/cola.py", "learning_rate": 2e-4},

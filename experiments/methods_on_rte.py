@@ -11,6 +11,7 @@ SHARED = {
     "learning_rate": 5e-5,
     "evaluations": 3,
     "keep": "none",
+    "pooling": "pooler",  # as the paper reads BERT
 }
 
 

@@ -158,7 +158,7 @@ class Spec:
     )
 
     pooling: Literal["pooler", "cls", "mean", "auto"] = _head(
-        "pooler",
+        "auto",
         "pooler: tanh(W h + b) of [CLS]; cls: [CLS] itself; mean: LayerNorm of the pieces' mean; auto: as the model's "
         "directory says (1_Pooling), else pooler.",
         off="pooler",

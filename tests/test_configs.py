@@ -157,9 +157,9 @@ def test_base_holds_the_fields_of_settings_and_no_other():
 
 def test_base_has_every_method_at_its_identity():
     values = base.get_config().to_dict()
-    # A learning rate of 0 trains nothing, and the paper clips: these two are on.
+    # A learning rate of 0 trains nothing, the paper clips, and a model's directory says how it is read: these are on.
     identity = {name: field.off for name, field in FIELDS.items() if field.off is not None}
-    assert {name for name in identity if values[name] != identity[name]} == {"learning_rate", "clip_norm"}
+    assert {name for name in identity if values[name] != identity[name]} == {"learning_rate", "clip_norm", "pooling"}
     others = ("bias_correction", "lr_multipliers", "reinit_layers", "reinit_blocks", "reinit_patterns", "reinit_pooler")
     assert [values[name] for name in others] == ["both", "", 0, (), "", False]
 

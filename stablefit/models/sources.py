@@ -1,5 +1,6 @@
 """Where a pre-trained model comes from: a directory, an installed package, or the Hugging Face hub."""
 
+import functools
 import importlib.util
 import json
 import re
@@ -18,13 +19,14 @@ _HUB_ID = re.compile(r"([\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?:@([\w./-]+))?")
 _MOST_JSON_BYTES = 16 * 2**20
 
 
-def resolve(model: str) -> Path:
+def resolve(model: str, whole: bool = True) -> Path:
     """The directory of a model.
 
     Args:
         model: a directory; `package:NAME` or `package:NAME/SUBFOLDER`, an installed package that carries a model (it is
             found, not imported); otherwise a hub id, `NAME`, `OWNER/NAME` or `OWNER/NAME@REVISION`, of which only
             safetensors, JSON and vocabulary files are downloaded.
+        whole: False where `read_at` alone is asked next: of a hub id no weights are downloaded.
 
     Raises:
         InputError: no such directory, package or hub id, or the hub cannot be reached.
@@ -42,7 +44,7 @@ def resolve(model: str) -> Path:
         raise InputError(f"model={model!r} is a file; give the directory that holds {CONFIG} and {WEIGHTS}")
     if model.startswith((".", "/", "~")):
         raise InputError(f"model={model!r} does not exist; give a directory that holds {CONFIG} and {WEIGHTS}")
-    return _from_hub(model)
+    return _from_hub(model, whole)
 
 
 def read_at(directory: Path) -> Literal["cls", "mean", ""]:
@@ -87,20 +89,27 @@ def _holds_model(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and ((folder / WEIGHTS).is_file() or (folder / INDEX).is_file())
 
 
-def _from_hub(model: str) -> Path:
-    """A snapshot of a hub repository in the local cache: top-level files that hold no code and no pickle."""
+@functools.lru_cache(maxsize=8)  # each cell of a study asks, and each question goes over the network
+def _from_hub(model: str, whole: bool = True) -> Path:
+    """A snapshot of a hub repository in the local cache: top-level files that hold no code and no pickle.
+
+    Args:
+        whole: with the model; otherwise what says how it is read alone.
+    """
     match = _HUB_ID.fullmatch(model)
     if not match:
         raise InputError(f"model={model!r} is neither a directory, nor package:NAME, nor a hub id OWNER/NAME")
     try:
         from huggingface_hub import snapshot_download
 
-        place = snapshot_download(
-            match[1],
-            revision=match[2],
-            allow_patterns=["*.safetensors", "*.json", "vocab.txt"],
-            ignore_patterns=["*/*"],
-        )
+        place = snapshot_download(match[1], revision=match[2], allow_patterns=["modules.json", "*_Pooling/config.json"])
+        if whole:
+            place = snapshot_download(
+                match[1],
+                revision=match[2],
+                allow_patterns=["*.safetensors", "*.json", "vocab.txt"],
+                ignore_patterns=["*/*"],
+            )
     except Exception as error:  # the hub's client raises its own, httpx's and OS errors alike
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(

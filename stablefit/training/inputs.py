@@ -87,7 +87,7 @@ def _check_fields(task: Task, values: Mapping[str, Any]) -> None:
         other |= {name: default for name, default in _OF_TEXTS.items() if name not in shared}
     other |= _OF_SEQUENCES if task.kind == "tagging" else _OF_TAGGING
     for name, default in other.items():
-        if values[name] != default:
+        if values[name] not in (default, FIELDS[name].off):
             raise InputError(f"config field {name} is {values[name]!r}; task {task.name} has no use for it: leave it")
     if values["data_dir"] and (task.name == "texts" or task.name == "reviews"):
         instead = "set data_file" if task.name == "texts" else "it is embedded; for your own file set task=texts"

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from stablefit import factors
+from stablefit.data.tasks import TASKS
 from stablefit.errors import InputError
 from stablefit.fields import FIELDS, Hypers, Policy, Spec
 from stablefit.models import sources
@@ -114,11 +115,22 @@ def read(config: Mapping[str, Any]) -> Settings:
         raise InputError(
             f"config field {missing[0]} is missing; start from stablefit/configs/base.py, which has every field"
         )
-    if values["pooling"] == "auto":  # a run is named by what it does
-        values["pooling"] = sources.read_at(sources.resolve(values["model"])) or "pooler"
     _check_combinations(values)
+    if values["pooling"] == "auto":  # a run is named by what it does
+        values["pooling"] = _as_the_model_says(values)
     used = {name: (FIELDS[name].parse or _as_it_is)(value) for name, value in values.items()}
     return Settings(values, *(_part(cls, used) for cls in (Spec, Hypers, Policy)))
+
+
+def _as_the_model_says(values: Mapping[str, Any]) -> str:
+    """How a sequence is read: as the model's directory says; by its pooler where none says it, or none is there yet."""
+    task = TASKS.get(values["task"])
+    if task and task.kind == "tagging":
+        return "pooler"  # it has no use for it
+    try:
+        return sources.read_at(sources.resolve(values["model"], whole=False)) or "pooler"
+    except InputError:
+        return "pooler"
 
 
 def _as_it_is(value: Any) -> Any:

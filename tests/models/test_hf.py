@@ -288,15 +288,18 @@ def test_a_hub_id_downloads_no_pickle_and_fails_in_one_line(tmp_path, monkeypatc
 
     def snapshot_download(name, **options):
         asked.append((name, options))
-        if len(asked) > 1:
+        if name != "owner/name":
             raise OSError("no route\nto host")
         return str(tmp_path)
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(snapshot_download=snapshot_download))
     assert hf.resolve("owner/name@abc") == tmp_path
-    name, options = asked[0]
+    (_, how_read), (name, options) = asked
+    assert how_read == {"revision": "abc", "allow_patterns": ["modules.json", "*_Pooling/config.json"]}
     assert (name, options["revision"]) == ("owner/name", "abc")
     assert set(options["allow_patterns"]) == {"*.safetensors", "*.json", "vocab.txt"}
+    assert hf.resolve("owner/name@abc") == hf.resolve("owner/name@abc", whole=False) == tmp_path
+    assert len(asked) == 3, "a hub is asked once a process, and for no weights where they are not needed"
     with pytest.raises(InputError, match=r"no route to host.*give a directory or package:NAME"):
         hf.resolve("bert-large-uncased")
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from configs import base
 from stablefit.models import sources
 from stablefit.training import settings
 from tests import tiny
@@ -60,3 +61,13 @@ def test_auto_is_what_the_directory_says_and_names_the_run(tmp_path):
     assert (read.spec.pooling, read.values["pooling"]) == ("mean", "mean")
     assert read.fingerprint == settings.read({**config, "pooling": "mean"}).fingerprint
     assert settings.read({**config, "pooling": "pooler"}).spec.pooling == "pooler"
+
+
+def test_it_is_the_default_and_no_concern_of_taggers_or_of_a_model_that_is_not_there(tmp_path):
+    model = tiny.write_model(tmp_path / "model")
+    write(model, MEAN)
+    config = {**base.get_config().to_dict(), "model": str(model)}
+    assert settings.read(config).spec.pooling == "mean"
+    assert settings.read({**config, "task": "msra"}).spec.pooling == "pooler"
+    assert settings.read({**config, "task": "no such task"}).spec.pooling == "mean"
+    assert settings.read({**config, "model": str(tmp_path / "elsewhere")}).spec.pooling == "pooler"
