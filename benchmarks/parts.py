@@ -7,44 +7,30 @@ the whole batch at once. `temporaries` is what XLA asks for beside arguments and
 of its own, one after the other.
 """
 
-import argparse
 import dataclasses
 import functools
-import json
-import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
-from benchmarks.step_time import MODEL, machine
+from benchmarks import programs
+from benchmarks.step_time import MODEL
 
 WORDS = 8000
 SHAPES = {(16, 128): (16, 8, 4, 2, 1), (16, 64): (16, 8, 4, 2), (4, 512): (4, 2, 1)}  # rows x tokens: rows of a part
 
 
-def measure(rows: int, width: int, part: int, steps: int) -> dict[str, Any]:
-    """Seconds of a step and of its compilation, and MB."""
-    from stablefit.training import host
-
-    host.prepare()
-    import jax
-
-    jax.config.update("jax_enable_compilation_cache", False)
+def measure(steps: int, *case: str) -> dict[str, Any]:
+    """Of rows, their width, and the rows of a part."""
+    programs.prepare()
+    rows, width, part = map(int, case)
     compiled, state, arguments = program(rows, width, part)
-    clock = time.monotonic()
-    done = compiled.lower(state, *arguments).compile()
-    compile_s, wall = time.monotonic() - clock, []
-    for _ in range(steps):
-        clock = time.perf_counter()
-        state, metrics = done(state, *arguments)
+    held = [state]  # a step takes its memory
+
+    def step(done: Any, number: int) -> None:
+        held[0], metrics = done(held[0], *arguments)
         float(metrics["loss"])
-        wall.append(time.perf_counter() - clock)
-    memory = done.memory_analysis()
-    assert memory is not None
-    row = {"rows": rows, "width": width, "part_rows": part, "step_s": round(statistics.median(wall[1:]), 3)}
-    return row | {"compile_s": round(compile_s, 1), "temporaries_mb": memory.temp_size_in_bytes >> 20}
+
+    found = programs.timed(lambda: compiled.lower(state, *arguments), step, steps)
+    return {"rows": rows, "width": width, "part_rows": part, **found}
 
 
 def program(rows: int, width: int, part: int) -> tuple[Any, Any, tuple[Any, ...]]:
@@ -87,26 +73,6 @@ def program(rows: int, width: int, part: int) -> tuple[Any, Any, tuple[Any, ...]
     return jax.jit(step, donate_argnums=0), state, arguments
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--worker", nargs=3, type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.worker:
-        rows, width, part = options.worker
-        print(json.dumps(measure(rows, width, part, options.steps)))
-        return
-    results = []
-    for (rows, width), parts in SHAPES.items():
-        for part in parts:
-            worker = ["-m", "benchmarks.parts", f"--steps={options.steps}", "--worker", *map(str, (rows, width, part))]
-            said = subprocess.run([sys.executable, *worker], check=True, capture_output=True, text=True).stdout
-            results.append(json.loads(said.splitlines()[-1]))
-            print(results[-1], flush=True)
-    if options.out:
-        options.out.write_text(json.dumps({"about": machine(), "results": results}, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    cases = [(str(rows), str(width), str(part)) for (rows, width), parts in SHAPES.items() for part in parts]
+    programs.main(__doc__ or "", "benchmarks.parts", cases, measure)
