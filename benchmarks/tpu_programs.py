@@ -1,4 +1,4 @@
-"""The programs of runs as shapes, for slices of TPU chips that are not there; tpu_compile.py compiles them.
+"""The programs of runs as shapes, for chips that are not there; tpu_compile.py and gpu_compile.py compile them.
 
 A case is a model's sizes, a config, how many members, and a slice. No weights are made and no data is read: the job is
 built of shapes, and its `Cohort` is given a mesh of the slice's devices.
@@ -37,13 +37,14 @@ MODELS = {
 
 
 class Chip(NamedTuple):
-    """A TPU chip, from Google's pages of it: bytes of its memory, dense bfloat16 FLOP a second."""
+    """A chip, from its maker's pages: bytes of its memory, dense bfloat16 FLOP a second."""
 
     memory: int
     peak: float
 
 
 CHIPS = {"v5e": Chip(16 << 30, 197e12), "v5p": Chip(95 << 30, 459e12), "v6e": Chip(32 << 30, 918e12)}
+CARDS = {"h200": Chip(141 * 10**9, 989e12)}
 
 
 class Case(NamedTuple):
@@ -69,7 +70,7 @@ class Case(NamedTuple):
 
     @property
     def chip(self) -> Chip:
-        return CHIPS[self.topology.split(":")[0]]
+        return (CHIPS | CARDS)[self.topology.split(":")[0]]
 
 
 def devices(topology: str) -> list[Any]:
@@ -122,7 +123,8 @@ def lowered(case: Case, chips: list[Any] | None = None) -> tuple[job.Job, Cohort
 def reckoned(case: Case) -> int:
     """What `default_size` reckons with as the bytes of a member."""
     the_job = job_of(case)
-    return member_bytes(the_job.network, shapes(case, the_job.task.kind == "tagging")[0])
+    platform = "gpu" if case.chip in CARDS.values() else "tpu"
+    return member_bytes(the_job.network, shapes(case, the_job.task.kind == "tagging")[0], platform)
 
 
 def shapes(case: Case, tags: bool) -> tuple[Table, Layout]:

@@ -139,9 +139,8 @@ class Job:
     def member_bytes(self) -> int:
         """About what one member takes of an accelerator's memory while it trains."""
         data = self.data["train"]
-        return member_bytes(
-            self.network, Table(data.tokens, data.types, self.objective.targets(data), tuple(data.further))
-        )
+        table = Table(data.tokens, data.types, self.objective.targets(data), tuple(data.further))
+        return member_bytes(self.network, table, "gpu" if jax.local_devices()[0].platform == "gpu" else "tpu")
 
     def cohort_size(self, runs: int) -> int:
         """How many of so many runs go into one program."""
