@@ -113,7 +113,7 @@ def test_the_demo_is_planned_from_another_folder(installed, tmp_path, config):
     done = run(installed / "stablefit", "run", f"--config={config}", "--plan", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "400 train, 200 validation, 1000 test" in done.stdout
-    assert "\ndisk     about 454 MB of parameters" in done.stdout  # of five seeds, the best step of each
+    assert "\ndisk     about 451 MB of parameters" in done.stdout  # of five seeds, the best step of each
     assert list(tmp_path.iterdir()) == []
 
 
