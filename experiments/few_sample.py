@@ -24,7 +24,8 @@ TASKS = {
 
 def add_cells(add, task):
     values = {**SHARED, **TASKS[task]}
-    values["learning_rate"] = float(os.environ.get("RATE", values["learning_rate"]))
+    if rate := os.environ.get("RATE"):
+        values["learning_rate"] = float(rate)
 
     def cell(name, **changes):
         add(name=name, seeds=range(10), **{**values, **changes})
