@@ -19,7 +19,7 @@ HELD = {
     "ablation_local": (48, 2106, 0), "ccks": (110, 47520, 0), "ccks_tuning": (8, 2376, 0),
     "cola_few_sample": (140, 14400, 0), "demo": (5, 0, 0), "keep": (20, 3500, 20), "learning_rate": (36, 3456, 0),
     "methods_on_rte": (28, 1440, 0), "msra": (1, 1317, 0), "reactions": (42, 5200, 42), "recipe": (140, 9340, 140),
-    "pooling_cola": (40, 3840, 40), "pooling_sst2": (40, 3840, 40),
+    "pooling_cola": (40, 3840, 40), "pooling_sst2": (40, 3840, 40), "pooling_stsb": (40, 3840, 40),
     "fifty_seeds_sst2": (50, 4800, 50), "fifty_seeds_stsb": (50, 4800, 50),
     "demo_mean": (5, 260, 5), "learning_rate_mean_cola": (10, 960, 10), "learning_rate_mean_stsb": (10, 960, 10),
     "rte_minilm": (3, 0, 0), "sst2_draws": (75, 9600, 75),
@@ -54,6 +54,7 @@ SWEEPS = {
     "fifty_seeds_stsb": "fifty_seeds",
     "pooling_cola": "pooling",
     "pooling_sst2": "pooling",
+    "pooling_stsb": "pooling",
 }
 WITHOUT = {
     "demo_mean",
