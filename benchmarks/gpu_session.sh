@@ -21,7 +21,7 @@ SMALL=()
 SLOWER=1  # a rehearsal takes longer: a few cores do the work of the card, and of sixteen
 test "$DEVICE" = cpu && SMALL=(--small) && SLOWER=10 && export JAX_PLATFORMS=cpu
 test -d "$SITE" || "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$SITE" "$PACK"/wheels/*.whl || exit 2
-export PYTHONPATH=$PWD:$SITE:$PACK/packages PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+export PYTHONPATH=$PWD:$SITE PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export STABLEFIT_CACHE=$PWD/build/gpu_programs
 
 # part NAME SECONDS COMMAND: at most so long, and never beyond the end of all. A part that is done is not done again.
@@ -74,7 +74,7 @@ if test "$DEVICE" = cpu; then gpu tiny 200 tiny; else
 fi
 # Side by side, for the processors of the host compile most of this time. Together they take about 115 GB of the card.
 AFTER_STUDIES=${AFTER_STUDIES:-20}
-export STABLEFIT_DATA=build/gpu/data XLA_PYTHON_CLIENT_PREALLOCATE=false
+export XLA_PYTHON_CLIENT_PREALLOCATE=false
 GLUE=--config.data_dir=build/gpu/data
 for task in SST-2 STS-B; do SETS=$task study "fifty_$task" fifty_seeds "$GLUE" --config.cohort_size=25; done
 few_sample() { # NAME TASK METRIC: the mean of the tokens, at the rate whose two runs have the best validation scores
