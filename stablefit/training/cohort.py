@@ -231,13 +231,19 @@ class Cohort:
 
     @property
     def row_quantum(self) -> int:
-        """The rows of a batch are a multiple of this: of the devices that share them, and few sizes on a CPU.
+        """The rows of a batch are a multiple of this: of the devices that share them, and of few sizes.
 
-        A CPU gains from every row that is left out. An accelerator hides some, and loses by changing programs.
+        A CPU gains from every row that is left out. On an accelerator another size is a program more, for other seeds
+        or a training set that is a little larger: there the sizes are few.
         """
         devices = self.mesh.shape["data"]
-        step = max(2, self.spec.batch_size // 16) if jax.default_backend() == "cpu" else self.spec.batch_size
+        step = max(2, self.spec.batch_size // 16) if self._on_cpu else max(1, self.spec.batch_size // 4)
         return math.lcm(devices, step)
+
+    @property
+    def rows_alike(self) -> bool:
+        """Whether every batch has the rows of the fullest: an accelerator compiles for longer than they take it."""
+        return not self._on_cpu
 
     @property
     def sums_parts(self) -> bool:
@@ -247,7 +253,11 @@ class Cohort:
         """
         recipe = self.recipe(self.hypers, self.total_steps)
         may_be = recipe.forward == methods.identity() and recipe.loss.by_example
-        return may_be and self.spec.gradient == "parts" and jax.default_backend() == "cpu"
+        return may_be and self.spec.gradient == "parts" and self._on_cpu
+
+    @property
+    def _on_cpu(self) -> bool:
+        return jax.default_backend() == "cpu"
 
     def _stacked(self, hypers: Sequence[Hypers]) -> dict[str, jax.Array]:
         """The traced values of members, [M] each, of weak type, as a Python number is."""

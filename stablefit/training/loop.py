@@ -188,6 +188,7 @@ class _CohortRun:
             cohort.row_quantum,
             _part_rows(job, cohort),
             job.objective.weights(job.data["train"]),
+            alike=cohort.rows_alike,
         )
         self.noise_keys = _keys(cohort, [s.noise for s in self.streams], "noise")
         self.state, self.best, self.step, self.members = self._start(runs)

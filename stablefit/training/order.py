@@ -53,10 +53,10 @@ class Order:
         width: tokens in a row.
         batch_size: examples in a full batch.
         total_steps: T.
-        quantum: the rows of a batch are a multiple of this; a large one gives every batch the same rows, so that one
-            program does all.
+        quantum: the rows of a batch are a multiple of this.
         part_rows: the rows of a part of a batch, a multiple of the quantum; 0: a batch is one part.
         example_weights: [N], what each example's loss counts; None: all the same.
+        alike: every batch has the rows of the fullest, so that one program does all.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Order:
         quantum: int,
         part_rows: int = 0,
         example_weights: np.ndarray | None = None,
+        alike: bool = False,
     ):
         self._lengths, self._width = lengths, width
         self._schedules = [batches.schedule(len(lengths), batch_size, total_steps, seed) for seed in seeds]
@@ -77,6 +78,8 @@ class Order:
         self._places = [packing.places(*schedule, lengths, width) for schedule in self._schedules]
         # Members share a program, so a step has as many rows for each as the fullest needs.
         counts = np.array([[place.n_rows for place in member] for member in self._places]).max(0)
+        if alike:
+            counts = np.full_like(counts, counts.max(initial=1))
         self._filled_rows = packing.row_counts(counts, part_rows or quantum)
         self._part_rows, self._room = part_rows, batch_size
         # Parts that no example is in cost nothing, so with parts one program does all batches of all seeds.

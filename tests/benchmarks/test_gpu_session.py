@@ -1,16 +1,17 @@
 """What a GPU is asked in a few minutes, as far as a machine without one can tell."""
 
 import importlib.util
-import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import gpu_pack, gpu_rate, gpu_works
+from benchmarks import gpu_cells, gpu_pack, gpu_works
 from stablefit.models import hf
+from stablefit.study import grid
 from stablefit.training import settings
 from tests import tiny
 from tests.models import family_cases
@@ -22,26 +23,70 @@ def test_the_script_parses_and_what_it_calls_exists():
     subprocess.run(["bash", "-n", SESSION], check=True)
     text = SESSION.read_text()
     modules = re.findall(r"-m\s+(?:\\\s+)?([a-z][\w.]+)", text)
-    assert {"benchmarks.gpu", "benchmarks.gpu_works", "benchmarks.layers", "stablefit.grid"} <= set(modules)
+    assert {"benchmarks.gpu", "benchmarks.gpu_works", "benchmarks.gpu_cells", "benchmarks.layers"} <= set(modules)
     assert all(importlib.util.find_spec(module) for module in modules if module != "pip")
-    sweeps = re.findall(r'study "\S+" "?([\w$]+)', text)
-    assert {"fifty_seeds", "learning_rate", "$1_few_sample"} == set(sweeps)
-    for name in (
-        "fifty_seeds",
-        "learning_rate",
-        *(f"{task}_few_sample" for task in re.findall(r"few_sample (\w+) ", text)),
-    ):
-        assert (SESSION.parents[1] / "experiments" / f"{name}.py").is_file()
 
 
-def test_the_rate_that_two_runs_found_best_is_taken(tmp_path, capsys):
-    for rate, scores in ((1e-4, (0.5, 0.9)), (2e-4, (0.8, 0.7)), (4e-4, (0.1, 0.2))):
-        cell = tmp_path / "cells" / str(rate)
-        cell.mkdir(parents=True)
-        (cell / "config.json").write_text(json.dumps({"learning_rate": rate}))
-        (cell / "results.jsonl").write_text("".join(f'{{"validation": {{"accuracy": {x}}}}}\n' for x in scores))
-    assert gpu_rate.best(tmp_path, "accuracy") == 2e-4
-    assert "0.0002: 0.7500 of 2" in capsys.readouterr().err
+def test_a_cell_alone_is_that_of_its_sweep(monkeypatch):
+    """By all that it is called and changes, whatever variables the sweep reads."""
+    for study in (*gpu_cells.STUDIES, *gpu_cells.LATER):
+        for name, value in study.variables.items():
+            monkeypatch.setenv(name, value)
+        whole = grid.expand(Path(study.sweep))
+        assert [work.cell for work in gpu_cells.cells(study)] == list(range(len(whole)))
+        monkeypatch.setenv("SWEEP", study.sweep)
+        for number, cell in enumerate(whole):
+            monkeypatch.setenv("CELL", str(number))
+            assert grid.expand(Path("benchmarks/gpu_cell.py")) == [cell]
+
+
+def test_cells_that_compile_something_new_come_first():
+    works = gpu_cells.in_order([gpu_cells.few_sample("stsb", "1e-4"), gpu_cells.few_sample("cola", "1e-4")])
+    assert [work.cell for work in works[:9]] == [0, 1, 2, 8, 9, 10, 11, 12, 13]
+    assert [str(work) for work in works[18:20]] == ["few_sample_mean_stsb.3", "few_sample_mean_stsb.4"]
+    assert len(works) == 28
+
+
+def test_a_study_whose_last_cell_is_done_is_told_as_a_whole(tmp_path, monkeypatch):
+    study = gpu_cells.Study("one", "", {}, ())
+    monkeypatch.setattr(gpu_cells, "STUDIES", (study,))
+    monkeypatch.setattr(gpu_cells, "LATER", ())
+    monkeypatch.setattr(gpu_cells, "cells", lambda study: [gpu_cells.Work(study, 0, n) for n in range(3)])
+    begun = []
+
+    def started(work, out, at_once, fields):
+        begun.append(work.cell)
+        return gpu_cells.Running(work, subprocess.Popen(["true"]), time.monotonic())
+
+    monkeypatch.setattr(gpu_cells, "started", started)
+    monkeypatch.setattr("sys.argv", ["gpu_cells", f"--out={tmp_path}", "--seconds=60", "--at-once=2"])
+    assert gpu_cells.main() == 0
+    assert begun == [0, 1, 2, gpu_cells.WHOLE]
+
+
+def test_what_is_at_work_when_the_time_is_over_is_killed_and_done_again(tmp_path, monkeypatch, capsys):
+    study = gpu_cells.Study("one", "", {}, ())
+    monkeypatch.setattr(gpu_cells, "STUDIES", (study,))
+    monkeypatch.setattr(gpu_cells, "LATER", ())
+    monkeypatch.setattr(gpu_cells, "cells", lambda study: [gpu_cells.Work(study, 0, n) for n in range(4)])
+    begun = []
+
+    def started(work, out, at_once, fields):
+        begun.append(work.cell)
+        assert list(fields) == ["--config.seeds=0,1"]
+        command = {0: "true", 1: "false", 2: "sleep 60", 3: "true"}[work.cell]
+        return gpu_cells.Running(work, subprocess.Popen(command.split()), time.monotonic())
+
+    monkeypatch.setattr(gpu_cells, "started", started)
+    command = ["gpu_cells", f"--out={tmp_path}", "--seconds=1.5", "--at-once=1", "--config.seeds=0,1"]
+    monkeypatch.setattr("sys.argv", command)
+    assert gpu_cells.main() == 1
+    assert begun == [0, 1, 2]
+    assert {file.name for file in tmp_path.iterdir()} == {"one.0.done"}
+    told = capsys.readouterr().out
+    assert "one.1: exit code 1" in told
+    assert "one.2: exit code -9" in told
+    assert "2 cells failed or were killed, 1 were not begun" in told
 
 
 def test_without_a_place_for_results_nothing_is_begun(tmp_path):

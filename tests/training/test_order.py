@@ -54,6 +54,18 @@ def test_with_parts_one_program_does_all_batches():
     assert len(whole) > 1
 
 
+def test_on_an_accelerator_every_batch_has_the_rows_of_the_fullest():
+    """One program, and of short texts not a row for each."""
+    lengths = np.random.default_rng(2).integers(3, 30, 400)
+    own = Order([0, 1], lengths, 64, 32, 40, 1)
+    alike = Order([0, 1], lengths, 64, 32, 40, 8, alike=True)
+    assert set(alike.rows) == {-(-own.rows.max() // 8) * 8} == {16}
+    assert len(set(own.rows)) > 1
+    ((source, examples),) = {(layout.source.shape, layout.examples.shape) for layout, _ in alike.pieces(0, 40)}
+    assert source[-2:] == (16, 64)
+    assert examples[-1] == 32
+
+
 def test_rare_classes_count_as_much_as_frequent_ones():
     labels = np.array([0, 0, 0, 1, 0, 0, 1, 0], np.int32)
     tokens = np.ones((len(labels), 2), np.int32)
