@@ -302,7 +302,8 @@ def measure(case: Case, options: argparse.Namespace, known: Card | None) -> Iter
                         process.stdin.write("\n")
                         process.stdin.flush()
                         said[name].append(json.loads(ask(process)))
-            row: dict[str, Any] = {"case": label(case), "members": members, **ready}
+            load = round(os.getloadavg()[0], 1)  # what either waited for of the host
+            row: dict[str, Any] = {"case": label(case), "members": members, "load": load, **ready}
             for name, samples in said.items():
                 size = members if name == "stablefit" else 1
                 row[name] = entry(case, size, [s["step_s"] for s in samples], samples[-1]["peak_gb"], known)
@@ -352,7 +353,9 @@ def main() -> int:
         print(f"benchmarks.gpu: {lacks}; see the head of benchmarks/gpu.py", file=sys.stderr)
         return 2
     known = card(devices["jax"])
-    about = machine() | {"device": devices["jax"], "rounds": options.rounds, "steps": options.steps}
+    about: dict[str, Any] = machine()
+    del about["load"]  # each row says its own
+    about |= {"device": devices["jax"], "rounds": options.rounds, "steps": options.steps}
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     if known:
         figures = (
