@@ -1,16 +1,17 @@
-"""Should the head of a fit on 400 examples start as the regression on the frozen encoder, or at random?
+"""How should the head of a fit on 400 examples start: at random, or as a regression on the frozen encoder?
 
     STABLEFIT_DATA=DIR SETS=stsb python -m stablefit.grid --sweep=experiments/head_start.py --config.keep=none
 
-SETS are names of recipe.py's sets with commas between. All else is `stablefit fit`'s recipe: the mean of the pieces,
-100 steps of 16, five seeds, each of them a fold.
+Two regressions: of the penalty with the least loss in cross-validation, and of the strongest within a standard error
+of it. SETS are names of recipe.py's sets with commas between. All else is `stablefit fit`'s recipe: the mean of the
+pieces, 100 steps of 16, five seeds, each of them a fold.
 """
 
 import os
 
 from experiments.recipe import PROBE, SETS
 
-STARTS = {"probe": {}, "random": {"head_start": "normal"}}
+STARTS = {"probe": {}, "random": {"head_start": "normal"}, "probe, 1 SE": {"head_start": "probe_1se"}}
 
 
 def sweep(add):

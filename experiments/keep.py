@@ -8,6 +8,7 @@ The recipe of `fit` on 400 or 1,000 examples and the paper's test sets. experime
 
 def sweep(add):
     own = {"config": "configs/own.py", "folds": 0, "seeds": range(5), "train_on_all": True, "evaluations": 1}
+    own["head_start"] = "probe"  # what `fit` began with then
     add(name="reviews", task="reviews", train_examples=400, data_dir="", **own)
     for task in ("sst2", "cola", "stsb"):
         add(name=task, task=task, train_examples=1000, max_steps=200, **own)

@@ -18,7 +18,7 @@ COMMON |= {"evaluations": 1, "eval_batch_size": 32, "text_columns": "reaction", 
 COMMON |= {"id_column": "id", "label_kind": "regression"}
 PUBLISHED = {"pooling": "pooler", "head_start": "normal", "max_steps": 0, "epochs": 15.0, "learning_rate": 9.66e-5}
 PUBLISHED |= {"warmup_ratio": 0.0, "dropout": 0.8, "attention_dropout": 0.1}
-SETTINGS = {"fit": {}, "usual dropout": PUBLISHED | {"dropout": 0.1}, "published": PUBLISHED}
+SETTINGS = {"fit": {"head_start": "probe"}, "usual dropout": PUBLISHED | {"dropout": 0.1}, "published": PUBLISHED}
 
 
 def sweep(add):

@@ -165,9 +165,10 @@ class Spec:
         before="pooler",
         only="sequences",
     )
-    head_start: Literal["normal", "probe"] = _head(
+    head_start: Literal["normal", "probe", "probe_1se"] = _head(
         "normal",
-        "probe: the head starts as logistic (or ridge) regression on the frozen encoder.",
+        "probe: the head starts as logistic (or ridge) regression on the frozen encoder; probe_1se: with the strongest "
+        "penalty whose loss in cross-validation is within a standard error of the least.",
         off="normal",
         before="normal",
         only="sequences",

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from stablefit.models import lookup
 from stablefit.models.config import ACTIVATIONS, EncoderConfig
 from stablefit.models.dropout import Dropout
 from stablefit.models.matmul import DType, attention_mix, attention_scores, dense, shared_scores
@@ -36,7 +37,7 @@ class Table(nn.Module):
             return embedding[start : start + first]
         if not self.checked:
             return embedding[index]
-        return jnp.take(embedding, index, axis=0, mode="fill", fill_value=jnp.nan)
+        return lookup.rows(embedding, index)
 
 
 class Dense(nn.Module):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax.traverse_util import unflatten_dict
 
-from stablefit.models import crf
+from stablefit.models import crf, lookup
 from stablefit.models.blocks import Dense, layer_norm
 from stablefit.models.config import EncoderConfig
 from stablefit.models.dropout import Dropout
@@ -106,8 +106,14 @@ class SequenceClassifier(nn.Module):
         if reads_mean:
             one_ExD = mean(hidden_BxTxD, segments_BxT, cls_rows_E, cls_columns_E)
         else:
-            one_ExD = hidden_BxTxD[:, 0] if cls_rows_E is None else hidden_BxTxD[cls_rows_E, cls_columns_E]
+            one_ExD = hidden_BxTxD[:, 0] if cls_rows_E is None else _at(hidden_BxTxD, cls_rows_E, cls_columns_E)
         return self.encoder.pool(one_ExD, deterministic=deterministic) if self.pool == "pooler" else one_ExD
+
+
+def _at(x_BxTxD: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """`x[rows, columns]`; a column outside is the nearest that there is."""
+    length, width = x_BxTxD.shape[1:]
+    return lookup.rows(x_BxTxD.reshape(-1, width), rows * length + jnp.clip(columns, 0, length - 1))
 
 
 class MeanPooling(nn.Module):
@@ -146,7 +152,8 @@ def mean(
         own_E = segments_BxT[:, 0]
     else:
         own_E = segments_BxT[cls_rows_E, cls_columns_E]
-        segments_BxT, hidden_BxTxD = segments_BxT[cls_rows_E], hidden_BxTxD[cls_rows_E]
+        hidden_ExTD = lookup.rows(hidden_BxTxD.reshape(len(hidden_BxTxD), -1), cls_rows_E)
+        segments_BxT, hidden_BxTxD = segments_BxT[cls_rows_E], hidden_ExTD.reshape(-1, *hidden_BxTxD.shape[1:])
     mine_ExT = (segments_BxT == own_E[:, None]).astype(jnp.float32)
     # The products with 0 and 1 are exact, and so is the sum's order: the highest precision keeps it so on a GPU.
     sum_ExD = jnp.einsum("et,etd->ed", mine_ExT, hidden_BxTxD, precision=jax.lax.Precision.HIGHEST)
@@ -209,7 +216,7 @@ class TokenClassifier(nn.Module):
         if self.encoder.tags_pooled:
             hidden_BxTxD = self.encoder.pool(hidden_BxTxD, deterministic=deterministic)
         outputs_BxTxK = self.head(self.hidden_dropout(hidden_BxTxD, deterministic=deterministic))
-        outputs_ExWxK = outputs_BxTxK[first_rows_E[:, None], first_columns_E[:, None] + words_ExW]
+        outputs_ExWxK = _at(outputs_BxTxK, first_rows_E[:, None], first_columns_E[:, None] + words_ExW)
         if not self.shared:
             return outputs_ExWxK
         later_ExW = words_ExW == jnp.pad(words_ExW[:, :-1], ((0, 0), (1, 0)), constant_values=-1)

@@ -67,7 +67,7 @@ def export(
     if onnx:
         onnx_export.require()
     whole = model.load(source)
-    n, alike = len(whole.members), whole.bundle.settings.get("head_start") == "probe"
+    n, alike = len(whole.members), whole.bundle.settings.get("head_start", "normal") != "normal"
     if isinstance(member, int) and not 0 <= member < n:
         raise InputError(f"--member={member}: {source} has {n} members, from 0")
     if member == "average" and not alike:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stablefit.training.job import Job
 
 STRENGTHS = (1.0, 10.0, 100.0)  # C of scikit-learn, on features whose mean squared length is 1
+STRENGTHS_1SE = (0.01, 0.1, *STRENGTHS)
 _PARTS = 3  # of the training examples, each of which judges a strength once
 
 
@@ -35,45 +36,55 @@ def fitted(job: "Job") -> Tree:
     """
     root, train = job.root or job, job.data["train"]
     if job.spec.pooling == "pooler" and "pooler" not in job.pretrained["encoder"]:
-        raise InputError(f"head_start='probe': {job.spec.model} has no pooler to be read; set pooling to mean or cls")
+        start, model = job.spec.head_start, job.spec.model
+        raise InputError(f"head_start={start!r}: {model} has no pooler to be read; set pooling to mean or cls")
     rows = np.arange(len(train)) if job.part is None else job.objective.chosen[job.part]["train"]
-    return {"head": linear_head(_features(root)[rows], job.objective.targets(train), job.task.kind, job.task.n_outputs)}
+    known = (_features(root)[rows], job.objective.targets(train), job.task.kind, job.task.n_outputs)
+    return {"head": linear_head(*known, one_se=job.spec.head_start == "probe_1se")}
 
 
-def linear_head(features_NxD: Any, targets: np.ndarray, kind: Kind, n_outputs: int) -> dict[str, np.ndarray]:
+def linear_head(
+    features_NxD: Any, targets: np.ndarray, kind: Kind, n_outputs: int, one_se: bool = False
+) -> dict[str, np.ndarray]:
     """Kernel [D, n_outputs] and bias [n_outputs] of logistic regression with an L2 penalty, or of ridge regression.
 
     The penalty's weight is 1 / C on features divided by the root of their mean squared length, so that C does not
     depend on the encoder's scale; C is the one of `STRENGTHS` with the least loss in three-fold cross-validation within
-    these examples.
+    these examples. With the rule of one standard error (L. Breiman et al., Classification and Regression Trees, 1984)
+    it is the smallest of `STRENGTHS_1SE` whose mean loss is at most the least one plus that one's standard error over
+    the examples: where the frozen encoder says little of the labels, large weights are what was made of noise, and the
+    encoder would be moved to suit them.
 
     Args:
         features_NxD: N vectors, as an array or a SciPy CSR matrix.
         targets: class ids, numbers, or [N, n_outputs] zeros and ones.
         kind: what they are.
         n_outputs: a class that does not occur has a bias of minus ten.
+        one_se: whether to use that rule.
     """
     x = features_NxD.astype(np.float64)
     scale = float(np.sqrt((x.multiply(x) if sparse.issparse(x) else np.square(x)).sum() / x.shape[0])) or 1.0
     x = x / scale
-    strength = STRENGTHS[0]
+    strengths = STRENGTHS_1SE if one_se else STRENGTHS
+    strength = strengths[0]
     if x.shape[0] >= 2 * _PARTS:
-        part = cross_validation.fold_of(targets, kind, None, _PARTS, "probe")
-        losses = [
-            sum(
-                _loss(
-                    x[part == i],
-                    targets[part == i],
-                    kind,
-                    *_linear(x[part != i], targets[part != i], kind, n_outputs, c),
-                )
-                for i in range(_PARTS)
-            )
-            for c in STRENGTHS
-        ]
-        strength = STRENGTHS[int(np.argmin(losses))]
+        losses_SxN = np.array([_held_out(x, targets, kind, n_outputs, c) for c in strengths])
+        means_S = losses_SxN.mean(1)
+        best = int(np.argmin(means_S))
+        within = losses_SxN[best].std(ddof=1) / np.sqrt(x.shape[0]) if one_se else 0.0
+        strength = strengths[int(np.argmax(means_S <= means_S[best] + within))]
     kernel, bias = _linear(x, targets, kind, n_outputs, strength)
     return {"kernel": (kernel / scale).astype(np.float32), "bias": bias.astype(np.float32)}
+
+
+def _held_out(x: Any, targets: np.ndarray, kind: Kind, n_outputs: int, strength: float) -> np.ndarray:
+    """The loss of each example by a regression on the parts that it is not in, [N]."""
+    part = cross_validation.fold_of(targets, kind, None, _PARTS, "probe")
+    losses = np.zeros(x.shape[0])
+    for i in range(_PARTS):
+        own, rest = part == i, part != i
+        losses[own] = _losses(x[own], targets[own], kind, *_linear(x[rest], targets[rest], kind, n_outputs, strength))
+    return losses
 
 
 def _linear(x: Any, targets: np.ndarray, kind: Kind, n_outputs: int, strength: float):
@@ -109,13 +120,13 @@ def _binary(x: Any, marks: np.ndarray, strength: float) -> tuple[np.ndarray, flo
     return model.coef_[0], float(model.intercept_[0])
 
 
-def _loss(x: Any, targets: np.ndarray, kind: Kind, kernel: np.ndarray, bias: np.ndarray) -> float:
+def _losses(x: Any, targets: np.ndarray, kind: Kind, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
     outputs = x @ kernel + bias
     if kind == "regression":
-        return float(np.square(outputs[:, 0] - targets).sum())
+        return np.square(outputs[:, 0] - targets)
     if kind == "multilabel":
-        return float((np.logaddexp(0.0, outputs) - outputs * targets).sum())
-    return float((np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(targets)), targets]).sum())
+        return (np.logaddexp(0.0, outputs) - outputs * targets).sum(1)
+    return np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(targets)), targets]
 
 
 def frozen_features(job: "Job") -> np.ndarray:

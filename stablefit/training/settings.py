@@ -190,10 +190,11 @@ def _check_combinations(values: dict[str, Any]) -> None:
             f"of {n} seeds; give more seeds, or keep fewer"
         )
     fresh = [name for name in ("reinit_layers", "reinit_blocks", "reinit_patterns", "reinit_pooler") if values[name]]
-    if values["head_start"] == "probe" and fresh:
+    if values["head_start"] != "normal" and fresh:
+        start, other = values["head_start"], f"{fresh[0]}={values[fresh[0]]!r}"
         raise InputError(
-            f"config fields head_start='probe' and {fresh[0]}={values[fresh[0]]!r} are both on; a head that is fitted "
-            "to the pre-trained encoder does not fit one that starts anew: set head_start='normal', or no re-init"
+            f"config fields head_start={start!r} and {other} are both on; a head that is fitted to the pre-trained "
+            "encoder does not fit one that starts anew: set head_start='normal', or no re-init"
         )
     anchors = ("init_decay", "init_decay_coupled", "init_decay_unscaled", "projection_decay")
     on = [name for name in anchors if values[name] > 0]

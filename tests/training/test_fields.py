@@ -56,7 +56,7 @@ CASES: dict[str, Case] = {
     "train_on_all": Case(True, TEXTS | {"data_file": "PLACE/own", "folds": 0}),
     "class_weights": Case("balanced", TEXTS | {"label_column": "rare"}),
     "pooling": Case("mean"),
-    "head_start": Case("probe"),
+    "head_start": Case("probe_1se"),
     "folds": Case(3, TAGGING),
     "pieces": Case("text", TAGGING),
     "crf": Case(False, TAGGING),

@@ -74,6 +74,21 @@ def test_the_strength_that_predicts_best_is_taken():
     assert np.abs(noise["kernel"]).max() < np.abs(weak[0]).max()
 
 
+def test_the_strongest_penalty_within_a_standard_error_is_taken(monkeypatch):
+    """Of noise the strongest there is; of a clear pattern no stronger one than predicts best."""
+    noise, clear = RNG.normal(size=90), 2.0 * scaled(X).repeat(2, 0)[:90, 0] + 0.01 * RNG.normal(size=90)
+    of_noise = scaled(RNG.normal(size=(90, 40)))
+    for x, y, expected in ((of_noise, noise, 0.01), (scaled(X).repeat(2, 0)[:90], clear, 100.0)):
+        head = probe.linear_head(x, y, "regression", 1, one_se=True)
+        ridge = Ridge(alpha=1 / expected).fit(scaled(x).astype(np.float64), y)
+        np.testing.assert_allclose(head["kernel"][:, 0], ridge.coef_ / np.sqrt(np.square(x).sum(1).mean()), rtol=1e-4)
+    least = probe.linear_head(of_noise, noise, "regression", 1)
+    monkeypatch.setattr(probe, "STRENGTHS", (0.01, 0.1))  # is the strongest of these as well as the best
+    assert np.linalg.norm(least["kernel"]) > 5 * np.linalg.norm(
+        probe.linear_head(of_noise, noise, "regression", 1)["kernel"]
+    )
+
+
 @pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
 def test_the_start_is_the_head_on_what_it_reads(tiny_root, pooling):
     """The network's logits at step 0, without dropout, are the regression's on the features."""
@@ -102,3 +117,5 @@ def test_each_fold_is_fitted_to_its_own_rows(tiny_root, tmp_path):
 def test_what_does_not_fit_a_frozen_encoder_is_refused(tiny_root):
     with pytest.raises(InputError, match="reinit_layers=1"):
         settings.read(tiny.config(tiny_root, head_start="probe", reinit_layers=1))
+    with pytest.raises(InputError, match="head_start='probe_1se'"):
+        settings.read(tiny.config(tiny_root, head_start="probe_1se", reinit_layers=1))
