@@ -7,7 +7,9 @@ as many cells as the host has cores compile at a time. A process has its share o
 seeds at a time. When the time is over what is not done is killed; the same command goes on with it.
 
 DIR/STUDY is the working directory of the sweep. When its last cell is done `python -m stablefit.grid` is called with
-the whole sweep, which finds all done, tells the table, and records its own command; then the study is packed.
+the whole sweep, which finds all done, tells the table, and records its own command; then the study is packed. A cell
+that DIR/STUDY.CELL.done or build/gpu/done/STUDY.CELL.done stands for is not run; of the latter another machine has the
+results, to which these are put by hand.
 """
 
 import argparse
@@ -133,8 +135,14 @@ def started(work: Work, out: Path, at_once: int, fields: Sequence[str]) -> Runni
 
 
 def is_done(work: Work, out: Path) -> bool:
-    """Whether a process ended well with it."""
-    return (out / f"{work}.done").exists()
+    """Whether a process ended well with it, here or on another machine."""
+    return (out / f"{work}.done").exists() or (PACK / "done" / f"{work}.done").exists()
+
+
+def completes(work: Work, out: Path) -> bool:
+    """Whether this was the last cell of a study that this machine has all of."""
+    elsewhere = any((PACK / "done").glob(f"{work.study.name}.*"))
+    return work.cell != WHOLE and not elsewhere and all(is_done(other, out) for other in cells(work.study))
 
 
 def main() -> int:
@@ -161,7 +169,7 @@ def main() -> int:
                 running.remove(one)
                 if code == 0:
                     (out / f"{one.work}.done").touch()
-                    if one.work.cell != WHOLE and all(is_done(other, out) for other in cells(one.work.study)):
+                    if completes(one.work, out):
                         waiting.insert(0, one.work._replace(cell=WHOLE))
                 failed += code != 0
                 took, at = time.monotonic() - one.since, time.monotonic() - begin

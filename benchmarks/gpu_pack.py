@@ -5,6 +5,7 @@
 - `wheels`: stablefit, whose version runs record, and the requirements of stablefit[train] that such machines lack.
 - `model`: MiniLM, its weights as float16, half the size.
 - `data`: the tables of the tasks that its studies take.
+- `done`: the cells of studies that an earlier session has brought home, as empty files.
 """
 
 import argparse
@@ -25,6 +26,7 @@ TASKS = ("SST-2", "STS-B", "CoLA", "MRPC", "CLINC150")
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the tasks' folders")
+    parser.add_argument("--done", type=Path, help="folder of the STUDY.CELL.done that an earlier session brought home")
     parser.add_argument("--out", type=Path, default=Path("build/gpu"), help="is made anew")
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)
@@ -35,6 +37,9 @@ def main() -> int:
         for name in ("train", "dev", "test"):
             for table in (options.data / task).glob(f"{name}.[tc]sv"):
                 shutil.copy(table, options.out / "data" / task)
+    (options.out / "done").mkdir()
+    for file in options.done.glob("*.done") if options.done else ():
+        (options.out / "done" / file.name).touch()
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     print(f"{options.out}: {size / 1e6:.1f} MB")
     return 0

@@ -45,21 +45,17 @@ works() { # KIND SECONDS: is it right?
 }
 
 "$PYTHON" -c 'import jax; print(jax.__version__, jax.devices())' | tee "$OUT/device.txt"
-RESULTS=benchmarks/results
-if test "$DEVICE" != cpu && test ! -e "$OUT/parts.txt"; then # what the repository has of a card is not asked again
-  test -e $RESULTS/gpu.json && cp $RESULTS/gpu.json "$OUT"
-  test -e $RESULTS/gpu_works.json && touch "$OUT"/{numbers,resume,methods}.done
-fi
 works numbers 90
-works resume 150
-works methods 250
 if test "$DEVICE" = cpu; then gpu tiny 200 tiny; else
   gpu minilm 220 "MiniLM-L6 32x128" # each program compiles for more than a minute
 fi
 test "$DEVICE" = cpu && set -- --at-once=2 --config.seeds=0,1 --config.max_steps=2 --config.evaluations=1
-part studies 600 "$PYTHON" -m benchmarks.gpu_cells --out="$STUDIES" --seconds="$((SECONDS_IN_ALL - SECONDS - 20))" "$@"
-test -d "$STUDIES" && (cd "$STUDIES" && find . -name predictions.npz -size +200k >large.txt) &&
+left=$((SECONDS_IN_ALL - SECONDS - 20))
+part studies 600 "$PYTHON" -m benchmarks.gpu_cells --out="$STUDIES" --seconds="$left" "$@"
+test -d "$STUDIES" && (cd "$STUDIES" && find . -name predictions.npz -size +1000k >large.txt) &&
   tar -czf "$OUT/studies.tgz" --exclude=state --exclude=bundle --exclude-from="$STUDIES/large.txt" -C "$STUDIES" .
+works resume 150
+works methods 300
 if test "$DEVICE" != cpu; then
   gpu base 130 BERT-base
   gpu large 220 BERT-large

@@ -23,6 +23,7 @@ HELD = {
     "pooling_clinc10": (40, 18800, 40),
     "fifty_seeds_sst2": (50, 4800, 50), "fifty_seeds_stsb": (50, 4800, 50),
     "demo_mean": (5, 260, 5), "learning_rate_mean_cola": (10, 960, 10), "learning_rate_mean_stsb": (10, 960, 10),
+    "learning_rate_mean_sst2": (10, 960, 10),
     "rte_minilm": (3, 0, 0), "sst2_draws": (75, 9600, 75),
     "sst2_few_sample": (140, 14400, 0), "stsb_few_sample": (140, 14400, 0),
 }  # fmt: skip
@@ -62,6 +63,7 @@ WITHOUT = {
     "demo_mean",
     "demo",
     "learning_rate_mean_cola",
+    "learning_rate_mean_sst2",
     "learning_rate_mean_stsb",
     "msra",
     "rte_minilm",
