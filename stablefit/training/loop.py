@@ -18,7 +18,7 @@ from stablefit.training.evaluation import Evaluation, of_member, table
 from stablefit.training.job import Job
 from stablefit.training.member import Member, Run, ledger_row, predictions
 from stablefit.training.observer import Display, JsonLines, Observer, TensorBoard
-from stablefit.training.order import Order, part_rows
+from stablefit.training.order import Order, part_rows, usual_rows
 from stablefit.training.progress import Progress
 from stablefit.training.rundir import RunDirectory, save_predictions
 from stablefit.training.signals import Interrupted, Signals
@@ -161,6 +161,13 @@ def _part_rows(job: Job, cohort: Cohort) -> int:
     return part_rows(job.pool.lengths, job.pool.tokens.shape[1], job.spec.batch_size, cohort.row_quantum)
 
 
+def _least_rows(job: Job, cohort: Cohort) -> int:
+    """Rows of nearly every batch, the same for all parts of the data; 0: each has what it needs."""
+    if not cohort.rows_alike:
+        return 0
+    return usual_rows(job.pool.lengths, job.pool.tokens.shape[1], job.spec.batch_size)
+
+
 class _CohortRun:
     """The members of one cohort from their first step, or their last save, to their rows."""
 
@@ -188,7 +195,7 @@ class _CohortRun:
             cohort.row_quantum,
             _part_rows(job, cohort),
             job.objective.weights(job.data["train"]),
-            alike=cohort.rows_alike,
+            _least_rows(job, cohort),
         )
         self.noise_keys = _keys(cohort, [s.noise for s in self.streams], "noise")
         self.state, self.best, self.step, self.members = self._start(runs)

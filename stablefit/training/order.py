@@ -5,6 +5,7 @@ signal is answered soon; the bits do not depend on it, since a step's batch and 
 """
 
 import itertools
+import math
 import time
 from collections.abc import Iterator, Sequence
 
@@ -38,10 +39,26 @@ def part_rows(lengths: np.ndarray, width: int, batch_size: int, quantum: int) ->
     most = max(least, 2 * PART_TOKENS // width)
     if least >= whole:
         return whole
+    counts = _tried(lengths, width, batch_size)
+    return min(range(least, most + 1, quantum), key=lambda rows: packing.row_counts(counts, rows).sum())
+
+
+def usual_rows(lengths: np.ndarray, width: int, batch_size: int) -> int:
+    """Rows that next to every batch fits into: a tenth more than the fullest of some; arguments as of `part_rows`.
+
+    It does not depend on a seed either: neither programs nor bits change with whose batches they are.
+
+    >>> usual_rows(np.full(640, 30), 128, 32), usual_rows(np.full(640, 70), 128, 32)
+    (9, 32)
+    """
+    return min(batch_size, math.ceil(1.1 * _tried(lengths, width, batch_size).max(initial=0)))
+
+
+def _tried(lengths: np.ndarray, width: int, batch_size: int) -> np.ndarray:
+    """The rows that some batches need."""
     n_batches = min(_TRIED, batches.total_steps(len(lengths), batch_size, 1.0))
     tried = packing.places(*batches.schedule(len(lengths), batch_size, n_batches, 0), lengths, width)
-    counts = np.array([place.n_rows for place in tried])
-    return min(range(least, most + 1, quantum), key=lambda rows: packing.row_counts(counts, rows).sum())
+    return np.array([place.n_rows for place in tried])
 
 
 class Order:
@@ -56,7 +73,7 @@ class Order:
         quantum: the rows of a batch are a multiple of this.
         part_rows: the rows of a part of a batch, a multiple of the quantum; 0: a batch is one part.
         example_weights: [N], what each example's loss counts; None: all the same.
-        alike: every batch has the rows of the fullest, so that one program does all.
+        least_rows: every batch has as many, so that one program does next to all.
     """
 
     def __init__(
@@ -69,7 +86,7 @@ class Order:
         quantum: int,
         part_rows: int = 0,
         example_weights: np.ndarray | None = None,
-        alike: bool = False,
+        least_rows: int = 0,
     ):
         self._lengths, self._width = lengths, width
         self._schedules = [batches.schedule(len(lengths), batch_size, total_steps, seed) for seed in seeds]
@@ -78,9 +95,7 @@ class Order:
         self._places = [packing.places(*schedule, lengths, width) for schedule in self._schedules]
         # Members share a program, so a step has as many rows for each as the fullest needs.
         counts = np.array([[place.n_rows for place in member] for member in self._places]).max(0)
-        if alike:
-            counts = np.full_like(counts, counts.max(initial=1))
-        self._filled_rows = packing.row_counts(counts, part_rows or quantum)
+        self._filled_rows = packing.row_counts(np.maximum(counts, least_rows), part_rows or quantum)
         self._part_rows, self._room = part_rows, batch_size
         # Parts that no example is in cost nothing, so with parts one program does all batches of all seeds.
         self.rows = self._filled_rows
