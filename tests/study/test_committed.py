@@ -20,7 +20,7 @@ HELD = {
     "cola_few_sample": (140, 14400, 0), "demo": (5, 0, 0), "keep": (20, 3500, 20), "learning_rate": (36, 3456, 0),
     "methods_on_rte": (28, 1440, 0), "msra": (1, 1317, 0), "reactions": (42, 5200, 42), "recipe": (140, 9340, 140),
     "pooling_cola": (40, 3840, 40), "pooling_sst2": (40, 3840, 40), "pooling_stsb": (40, 3840, 40),
-    "pooling_clinc10": (40, 18800, 40),
+    "pooling_clinc10": (40, 18800, 40), "pooling_reviews": (40, 2080, 40),
     "fifty_seeds_sst2": (50, 4800, 50), "fifty_seeds_stsb": (50, 4800, 50),
     "demo_mean": (5, 260, 5), "learning_rate_mean_cola": (10, 960, 10), "learning_rate_mean_stsb": (10, 960, 10),
     "learning_rate_mean_sst2": (10, 960, 10),
@@ -56,6 +56,7 @@ SWEEPS = {
     "fifty_seeds_stsb": "fifty_seeds",
     "pooling_clinc10": "pooling",
     "pooling_cola": "pooling",
+    "pooling_reviews": "pooling",
     "pooling_sst2": "pooling",
     "pooling_stsb": "pooling",
 }
