@@ -6,13 +6,14 @@
 #   OUT=results bash benchmarks/gpu_session.sh             # there, in the root of the repository
 #   OUT=results DEVICE=cpu PYTHON=python3.12 bash benchmarks/gpu_session.sh    # a rehearsal on small models
 #
-# SECONDS_IN_ALL (570): when the last part ends. On the machine: Python 3.12, JAX for its GPU, flax, optax, orbax,
-# transformers, PyTorch.
+# SECONDS_IN_ALL (570): when the last part ends; STUDY_SECONDS (300): how long studies may take, 0 for none. On the
+# machine: Python 3.12, JAX for its GPU, flax, optax, orbax, transformers, PyTorch.
 set -u
 OUT=${OUT:?a folder for the results}
 DEVICE=${DEVICE:-cuda}
 PYTHON=${PYTHON:-python3}
 SECONDS_IN_ALL=${SECONDS_IN_ALL:-570}
+STUDY_SECONDS=${STUDY_SECONDS:-300}
 PACK=$PWD/build/gpu
 SITE=$PWD/build/gpu_site
 STUDIES=build/gpu_studies
@@ -50,8 +51,9 @@ if test "$DEVICE" = cpu; then gpu tiny 200 tiny; else
   gpu minilm 220 "MiniLM-L6 32x128" # each program compiles for more than a minute
 fi
 test "$DEVICE" = cpu && set -- --at-once=2 --config.seeds=0,1 --config.max_steps=2 --config.evaluations=1
-left=$((SECONDS_IN_ALL - SECONDS - 20))
-part studies 600 "$PYTHON" -m benchmarks.gpu_cells --out="$STUDIES" --seconds="$left" "$@"
+left=$(((SECONDS_IN_ALL - SECONDS) / SLOWER - 20))
+left=$((left < STUDY_SECONDS ? left : STUDY_SECONDS))
+part studies $((left + 10)) "$PYTHON" -m benchmarks.gpu_cells --out="$STUDIES" --seconds=$((left * SLOWER)) "$@"
 test -d "$STUDIES" && (cd "$STUDIES" && find . -name predictions.npz -size +1000k >large.txt) &&
   tar -czf "$OUT/studies.tgz" --exclude=state --exclude=bundle --exclude-from="$STUDIES/large.txt" -C "$STUDIES" .
 works resume 150
