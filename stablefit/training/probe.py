@@ -49,32 +49,50 @@ def linear_head(
     """Kernel [D, n_outputs] and bias [n_outputs] of logistic regression with an L2 penalty, or of ridge regression.
 
     The penalty's weight is 1 / C on features divided by the root of their mean squared length, so that C does not
-    depend on the encoder's scale; C is the one of `STRENGTHS` with the least loss in three-fold cross-validation within
-    these examples. With the rule of one standard error (L. Breiman et al., Classification and Regression Trees, 1984)
-    it is the smallest of `STRENGTHS_1SE` whose mean loss is at most the least one plus that one's standard error over
-    the examples: where the frozen encoder says little of the labels, large weights are what was made of noise, and the
-    encoder would be moved to suit them.
+    depend on the encoder's scale; `strength_for` chooses C within these examples.
 
     Args:
         features_NxD: N vectors, as an array or a SciPy CSR matrix.
         targets: class ids, numbers, or [N, n_outputs] zeros and ones.
         kind: what they are.
         n_outputs: a class that does not occur has a bias of minus ten.
+        one_se: as of `strength_for`.
+    """
+    x, scale = _scaled(features_NxD)
+    kernel, bias = _linear(x, targets, kind, n_outputs, _strength(x, targets, kind, n_outputs, one_se))
+    return {"kernel": (kernel / scale).astype(np.float32), "bias": bias.astype(np.float32)}
+
+
+def strength_for(features_NxD: Any, targets: np.ndarray, kind: Kind, n_outputs: int, one_se: bool = False) -> float:
+    """C: the one of `STRENGTHS` with the least loss in three-fold cross-validation; arguments as of `linear_head`.
+
+    By the rule of one standard error (L. Breiman et al., Classification and Regression Trees, 1984) it is the smallest
+    of `STRENGTHS_1SE` whose mean loss is at most the least one plus that one's standard error over the examples: where
+    the frozen encoder says little of the labels, large weights are what was made of noise, and the encoder would be
+    moved to suit them.
+
+    Args:
         one_se: whether to use that rule.
     """
+    return _strength(_scaled(features_NxD)[0], targets, kind, n_outputs, one_se)
+
+
+def _scaled(features_NxD: Any) -> tuple[Any, float]:
+    """The features in a unit in which their mean squared length is 1, and that unit."""
     x = features_NxD.astype(np.float64)
     scale = float(np.sqrt((x.multiply(x) if sparse.issparse(x) else np.square(x)).sum() / x.shape[0])) or 1.0
-    x = x / scale
+    return x / scale, scale
+
+
+def _strength(x: Any, targets: np.ndarray, kind: Kind, n_outputs: int, one_se: bool) -> float:
     strengths = STRENGTHS_1SE if one_se else STRENGTHS
-    strength = strengths[0]
-    if x.shape[0] >= 2 * _PARTS:
-        losses_SxN = np.array([_held_out(x, targets, kind, n_outputs, c) for c in strengths])
-        means_S = losses_SxN.mean(1)
-        best = int(np.argmin(means_S))
-        within = losses_SxN[best].std(ddof=1) / np.sqrt(x.shape[0]) if one_se else 0.0
-        strength = strengths[int(np.argmax(means_S <= means_S[best] + within))]
-    kernel, bias = _linear(x, targets, kind, n_outputs, strength)
-    return {"kernel": (kernel / scale).astype(np.float32), "bias": bias.astype(np.float32)}
+    if x.shape[0] < 2 * _PARTS:
+        return strengths[0]
+    losses_SxN = np.array([_held_out(x, targets, kind, n_outputs, c) for c in strengths])
+    means_S = losses_SxN.mean(1)
+    best = int(np.argmin(means_S))
+    within = losses_SxN[best].std(ddof=1) / np.sqrt(x.shape[0]) if one_se else 0.0
+    return strengths[int(np.argmax(means_S <= means_S[best] + within))]
 
 
 def _held_out(x: Any, targets: np.ndarray, kind: Kind, n_outputs: int, strength: float) -> np.ndarray:

@@ -21,6 +21,7 @@ HELD = {
     "methods_on_rte": (28, 1440, 0), "msra": (1, 1317, 0), "reactions": (42, 5200, 42), "recipe": (140, 9340, 140),
     "pooling_cola": (40, 3840, 40), "pooling_sst2": (40, 3840, 40), "pooling_stsb": (40, 3840, 40),
     "pooling_clinc10": (40, 18800, 40), "pooling_reviews": (40, 2080, 40),
+    "head_start": (30, 3000, 30),
     "fifty_seeds_sst2": (50, 4800, 50), "fifty_seeds_stsb": (50, 4800, 50),
     "demo_mean": (5, 260, 5), "learning_rate_mean_cola": (10, 960, 10), "learning_rate_mean_stsb": (10, 960, 10),
     "learning_rate_mean_sst2": (10, 960, 10),
