@@ -89,6 +89,26 @@ def test_the_strongest_penalty_within_a_standard_error_is_taken(monkeypatch):
     )
 
 
+def test_a_little_more_loss_is_not_told_from_the_least(monkeypatch):
+    """A weak pattern: a penalty ten times the best one's predicts worse by less than a standard error."""
+    rng = np.random.default_rng(0)
+    x = scaled(rng.normal(size=(120, 20)))
+    y = 2.0 * x[:, 0] + rng.normal(size=120)
+    monkeypatch.setattr(probe, "STRENGTHS", probe.STRENGTHS_1SE)
+    least, simple = (probe.strength_for(x, y, "regression", 1, one_se=rule) for rule in (False, True))
+    assert (least, simple) == (0.1, 0.01)
+
+
+@pytest.mark.parametrize("start", ["probe", "probe_1se"])
+def test_a_run_begins_by_the_rule_that_its_config_names(tiny_root, monkeypatch, start):
+    monkeypatch.setattr(probe, "STRENGTHS", (100.0,))
+    monkeypatch.setattr(probe, "STRENGTHS_1SE", (0.01,))
+    the_job = job.load(settings.read(tiny.config(tiny_root, pooling="mean", head_start=start)))
+    known = (probe.frozen_features(the_job), the_job.data["train"].labels, "classification", 2)
+    expected = probe.linear_head(*known, one_se=start == "probe_1se")
+    np.testing.assert_array_equal(the_job.beginning["head"]["kernel"], expected["kernel"])
+
+
 @pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
 def test_the_start_is_the_head_on_what_it_reads(tiny_root, pooling):
     """The network's logits at step 0, without dropout, are the regression's on the features."""
