@@ -74,6 +74,16 @@ def array_bytes(kind: str) -> int:
     return sum(sizes)
 
 
+def sorts(text: str) -> list[int]:
+    """The elements of each sort, the largest first.
+
+    >>> sorts("%s = (s32[8,4]{1,0}, f32[8,4]{1,0}) sort(%a, %b), dimensions={1}")
+    [32]
+    """
+    arrays = (_ARRAY.search(one.type) for one in instructions(text) if one.opcode == "sort")
+    return sorted((math.prod(map(int, array[2].split(","))) for array in arrays if array), reverse=True)
+
+
 def collectives(text: str) -> dict[str, dict[str, int]]:
     """How many there are of each kind, and the bytes of what they are given on one device; none: an empty mapping.
 

@@ -165,7 +165,7 @@ def compiled(case: Case, chips: list[Any] | None = None) -> dict[str, Any]:
         "memory": case.chip.memory,
         "flop": None if case.scan else cost.get("flops"),
     }
-    row["collectives"] = hlo.collectives(text)
+    row["collectives"], row["sorts"] = hlo.collectives(text), hlo.sorts(text)
     row["products"] = dict(Counter(" x ".join(p.inputs) for p in hlo.products(text) if _of_block(p)))
     row["checks"] = checks(case, mesh["data"], text, needed, donated, gradients)
     if case.program == "train" and mesh["data"] == 1:
