@@ -296,13 +296,13 @@ def measure(case: Case, options: argparse.Namespace, known: Card | None) -> Iter
                 ready["stablefit"] = json.loads(ask(ours))
                 both = {name: one for name, one in (("stablefit", ours), ("torch", theirs)) if not ready[name]}
                 said: dict[str, list[dict[str, Any]]] = {name: [] for name in both}
+                load = round(os.getloadavg()[0], 1)  # compiling is over
                 for _ in range(options.rounds):
                     for name, process in both.items():
                         assert process.stdin is not None
                         process.stdin.write("\n")
                         process.stdin.flush()
                         said[name].append(json.loads(ask(process)))
-            load = round(os.getloadavg()[0], 1)  # what either waited for of the host
             row: dict[str, Any] = {"case": label(case), "members": members, "load": load, **ready}
             for name, samples in said.items():
                 size = members if name == "stablefit" else 1

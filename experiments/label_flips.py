@@ -55,11 +55,7 @@ def _job(name: str) -> Job:
     values = {**recipe.RECIPES["probe at 1e-4"], **recipe.SETS[name]}
     values.pop("config")
     return job.load(
-        settings.read(
-            own.get_config().to_dict()
-            | values
-            | {"head_start": "probe", "folds": 5, "seeds": tuple(range(5)), "max_length": 128}
-        )
+        settings.read(own.get_config().to_dict() | values | {"folds": 5, "seeds": tuple(range(5)), "max_length": 128})
     )
 
 

@@ -46,7 +46,7 @@ def part_rows(lengths: np.ndarray, width: int, batch_size: int, quantum: int) ->
 def usual_rows(lengths: np.ndarray, width: int, batch_size: int) -> int:
     """Rows that next to every batch fits into: a tenth more than the fullest of some; arguments as of `part_rows`.
 
-    It does not depend on a seed either: neither programs nor bits change with whose batches they are.
+    It does not depend on a seed either: neither programs nor bits of batches that fit change with whose they are.
 
     >>> usual_rows(np.full(640, 30), 128, 32), usual_rows(np.full(640, 70), 128, 32)
     (9, 32)

@@ -47,41 +47,39 @@ def test_cells_that_compile_something_new_come_first():
     assert len(works) == 28
 
 
-def test_a_study_whose_last_cell_is_done_is_told_as_a_whole(tmp_path, monkeypatch):
-    study = gpu_cells.Study("one", "", {}, ())
-    monkeypatch.setattr(gpu_cells, "STUDIES", (study,))
-    monkeypatch.setattr(gpu_cells, "LATER", ())
-    monkeypatch.setattr(gpu_cells, "cells", lambda study: [gpu_cells.Work(study, 0, n) for n in range(3)])
-    begun = []
+@pytest.fixture
+def of_commands(tmp_path, monkeypatch):
+    """Runs one study whose cells are these commands: the exit code, and which were begun."""
 
-    def started(work, out, at_once, fields):
-        begun.append(work.cell)
-        return gpu_cells.Running(work, subprocess.Popen(["true"]), time.monotonic())
+    def run(commands, *arguments):
+        study, begun = gpu_cells.Study("one", "", {}, ()), []
 
-    monkeypatch.setattr(gpu_cells, "started", started)
-    monkeypatch.setattr("sys.argv", ["gpu_cells", f"--out={tmp_path}", "--seconds=60", "--at-once=2"])
-    assert gpu_cells.main() == 0
-    assert begun == [0, 1, 2, gpu_cells.WHOLE]
+        def started(work, out, at_once, fields):
+            begun.append((work.cell, list(fields)))
+            command = "true" if work.cell == gpu_cells.WHOLE else commands[work.cell]
+            return gpu_cells.Running(work, subprocess.Popen(command.split()), time.monotonic())
+
+        monkeypatch.setattr(gpu_cells, "STUDIES", (study,))
+        monkeypatch.setattr(gpu_cells, "LATER", ())
+        monkeypatch.setattr(gpu_cells, "cells", lambda _: [gpu_cells.Work(study, 0, n) for n in range(len(commands))])
+        monkeypatch.setattr(gpu_cells, "started", started)
+        monkeypatch.setattr("sys.argv", ["gpu_cells", f"--out={tmp_path}", *arguments])
+        return gpu_cells.main(), begun
+
+    return run
 
 
-def test_what_is_at_work_when_the_time_is_over_is_killed_and_done_again(tmp_path, monkeypatch, capsys):
-    study = gpu_cells.Study("one", "", {}, ())
-    monkeypatch.setattr(gpu_cells, "STUDIES", (study,))
-    monkeypatch.setattr(gpu_cells, "LATER", ())
-    monkeypatch.setattr(gpu_cells, "cells", lambda study: [gpu_cells.Work(study, 0, n) for n in range(4)])
-    begun = []
+def test_a_study_whose_last_cell_is_done_is_told_as_a_whole(of_commands):
+    code, begun = of_commands(["true"] * 3, "--seconds=60", "--at-once=2")
+    assert code == 0
+    assert [cell for cell, _ in begun] == [0, 1, 2, gpu_cells.WHOLE]
 
-    def started(work, out, at_once, fields):
-        begun.append(work.cell)
-        assert list(fields) == ["--config.seeds=0,1"]
-        command = {0: "true", 1: "false", 2: "sleep 60", 3: "true"}[work.cell]
-        return gpu_cells.Running(work, subprocess.Popen(command.split()), time.monotonic())
 
-    monkeypatch.setattr(gpu_cells, "started", started)
-    command = ["gpu_cells", f"--out={tmp_path}", "--seconds=1.5", "--at-once=1", "--config.seeds=0,1"]
-    monkeypatch.setattr("sys.argv", command)
-    assert gpu_cells.main() == 1
-    assert begun == [0, 1, 2]
+def test_what_is_at_work_when_the_time_is_over_is_killed_and_done_again(of_commands, tmp_path, capsys):
+    commands = ["true", "false", "sleep 60", "true"]
+    code, begun = of_commands(commands, "--seconds=1.5", "--at-once=1", "--config.seeds=0,1")
+    assert code == 1
+    assert begun == [(cell, ["--config.seeds=0,1"]) for cell in (0, 1, 2)]
     assert {file.name for file in tmp_path.iterdir()} == {"one.0.done"}
     told = capsys.readouterr().out
     assert "one.1: exit code 1" in told

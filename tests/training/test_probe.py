@@ -74,7 +74,7 @@ def test_the_strength_that_predicts_best_is_taken():
     assert np.abs(noise["kernel"]).max() < np.abs(weak[0]).max()
 
 
-def test_the_strongest_penalty_within_a_standard_error_is_taken(monkeypatch):
+def test_the_strongest_penalty_within_a_standard_error_is_taken():
     """Of noise the strongest there is; of a clear pattern no stronger one than predicts best."""
     noise, clear = RNG.normal(size=90), 2.0 * scaled(X).repeat(2, 0)[:90, 0] + 0.01 * RNG.normal(size=90)
     of_noise = scaled(RNG.normal(size=(90, 40)))
@@ -82,11 +82,6 @@ def test_the_strongest_penalty_within_a_standard_error_is_taken(monkeypatch):
         head = probe.linear_head(x, y, "regression", 1, one_se=True)
         ridge = Ridge(alpha=1 / expected).fit(scaled(x).astype(np.float64), y)
         np.testing.assert_allclose(head["kernel"][:, 0], ridge.coef_ / np.sqrt(np.square(x).sum(1).mean()), rtol=1e-4)
-    least = probe.linear_head(of_noise, noise, "regression", 1)
-    monkeypatch.setattr(probe, "STRENGTHS", (0.01, 0.1))  # is the strongest of these as well as the best
-    assert np.linalg.norm(least["kernel"]) > 5 * np.linalg.norm(
-        probe.linear_head(of_noise, noise, "regression", 1)["kernel"]
-    )
 
 
 def test_a_little_more_loss_is_not_told_from_the_least(monkeypatch):
