@@ -1,5 +1,7 @@
 """What is trained when: every member's own batches, whatever the pieces, with what each example counts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from stablefit.data import batches
 from stablefit.data.encoding import Encoded
 from stablefit.data.tasks import get_task
 from stablefit.objectives.classification import Classification
+from stablefit.training import cohort, loop
 from stablefit.training.order import Order, part_rows, usual_rows
 
 N, WIDTH, BATCH, STEPS = 18, 16, 4, 9
@@ -66,6 +69,15 @@ def test_on_an_accelerator_nearly_all_batches_have_the_same_rows():
         ((source, examples),) = {(layout.source.shape, layout.examples.shape) for layout, _ in alike.pieces(0, 40)}
         assert source[-2:] == (16, 64)
         assert examples[-1] == 32
+
+
+@pytest.mark.parametrize(("platform", "quantum", "rows"), [("cpu", 2, 0), ("gpu", 8, 9)])
+def test_a_run_asks_for_such_rows_on_an_accelerator_alone(platform, quantum, rows, monkeypatch):
+    monkeypatch.setattr(cohort.jax, "default_backend", lambda: platform)
+    spec, pool = SimpleNamespace(batch_size=32), SimpleNamespace(lengths=np.full(640, 30), tokens=np.zeros((640, 128)))
+    members = cohort.Cohort(spec, *[None] * 6, SimpleNamespace(shape={"data": 1}), 1)
+    assert members.row_quantum == quantum
+    assert loop._least_rows(SimpleNamespace(spec=spec, pool=pool), members) == rows
 
 
 def test_a_batch_that_does_not_fit_has_the_rows_that_it_needs():
